@@ -1,0 +1,26 @@
+"""The command line, `scanner-agent …`: thin; heavy imports happen inside the command that needs them."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from scanner_agent.errors import ScannerAgentError
+
+app = typer.Typer(
+    name="scanner-agent",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Real-time quality control for single-voxel MR spectroscopy.",
+)
+
+
+def main() -> None:
+    """Entry point: an expected error becomes one line on stderr and exit code 2."""
+    try:
+        app()
+    except ScannerAgentError as error:
+        print(f"scanner-agent: {error}", file=sys.stderr)
+        sys.exit(2)
