@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from platformdirs import user_cache_path
 
@@ -46,5 +46,5 @@ _FASTMATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
 
 def njit(function: _F) -> _F:
     """Compile `function` to machine code: cached on disk, without the GIL, honouring `NUMBA_DISABLE_JIT`."""
-    compiled: _F = numba.njit(cache=True, nogil=True, fastmath=_FASTMATH)(function)
-    return compiled
+    compiled: Any = numba.njit(cache=True, nogil=True, fastmath=_FASTMATH)(function)
+    return cast(_F, compiled)

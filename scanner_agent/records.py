@@ -638,7 +638,15 @@ class Health(Struct, frozen=True, kw_only=True):
 
 Published = Assessment | SpectrumFrame | ScanReport | Finding | Trigger | Health
 PUBLISHED_RECORDS: tuple[type[Struct], ...] = (
-    ScanHeader, ScanEnd, Assessment, SpectrumFrame, ScanSnapshot, ScanReport, Finding, Trigger, Health,
+    ScanHeader,
+    ScanEnd,
+    Assessment,
+    SpectrumFrame,
+    ScanSnapshot,
+    ScanReport,
+    Finding,
+    Trigger,
+    Health,
 )
 
 

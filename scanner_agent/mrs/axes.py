@@ -16,7 +16,7 @@ def time_axis(n_points: int, dwell_time_s: float) -> NDArray[np.float64]:
 
 def frequency_axis(n_points: int, dwell_time_s: float) -> NDArray[np.float64]:
     """Frequencies of `spectrum`'s points, (n_points,), Hz, ascending."""
-    return np.fft.fftshift(np.fft.fftfreq(n_points, dwell_time_s))
+    return np.asarray(np.fft.fftshift(np.fft.fftfreq(n_points, dwell_time_s)), dtype=np.float64)
 
 
 def ppm_axis(
