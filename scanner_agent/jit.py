@@ -1,4 +1,4 @@
-"""The only import of numba: points its compile cache at a folder named by a hash of all kernel sources, then hands out `njit`.
+"""The only import of numba: its compile cache goes to a folder named by a hash of all kernel sources.
 
 Stale machine code can then not survive an edit or an upgrade: other sources, another folder.
 """

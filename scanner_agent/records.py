@@ -147,7 +147,7 @@ class ScanHeader(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
 
 
 class Shot(Struct, frozen=True, kw_only=True, eq=False):
-    """One stored transient of all coils. Identity: (`scan_id`, `shot_kind`, `shot_index`). Compares by object identity."""
+    """One stored transient of all coils. Identity: (`scan_id`, `shot_kind`, `shot_index`)."""
 
     scan_id: str
     """Scan it belongs to."""
@@ -313,7 +313,7 @@ class Quality(Struct, frozen=True, kw_only=True):
 
 
 class ShotTrack(Struct, frozen=True, kw_only=True):
-    """What was measured of one metabolite shot and whether it was used. Offsets are relative to the scan's reference."""
+    """What was measured of one metabolite shot, relative to the scan's reference, and whether it was used."""
 
     index: int
     """shot_index."""
@@ -367,7 +367,7 @@ class Segment(Struct, frozen=True, kw_only=True):
 
 
 class SpectrumPart(Struct, frozen=True, kw_only=True):
-    """One sub-spectrum with its fit, real parts after phasing and referencing, over the fit's window; all lists alike long."""
+    """One sub-spectrum with its fit over the fit's window: real parts, phased and referenced; lists alike long."""
 
     spectrum: str
     """`main`, `off`, `on` or `difference`."""

@@ -11,7 +11,7 @@ WATER_PPM = 4.65
 
 def time_axis(n_points: int, dwell_time_s: float) -> NDArray[np.float64]:
     """Times of the FID's points, (n_points,), seconds from the first point."""
-    return np.arange(n_points) * dwell_time_s
+    return np.arange(n_points, dtype=np.float64) * dwell_time_s
 
 
 def frequency_axis(n_points: int, dwell_time_s: float) -> NDArray[np.float64]:
@@ -23,7 +23,8 @@ def ppm_axis(
     n_points: int, dwell_time_s: float, spectrometer_frequency_mhz: float, reference_ppm: float = WATER_PPM
 ) -> NDArray[np.float64]:
     """Chemical shifts of `spectrum`'s points, (n_points,), ppm, descending."""
-    return reference_ppm - frequency_axis(n_points, dwell_time_s) / spectrometer_frequency_mhz
+    frequency: NDArray[np.float64] = frequency_axis(n_points, dwell_time_s)
+    return reference_ppm - frequency / spectrometer_frequency_mhz
 
 
 def hz_from_ppm(ppm: float, spectrometer_frequency_mhz: float, reference_ppm: float = WATER_PPM) -> float:
@@ -32,5 +33,5 @@ def hz_from_ppm(ppm: float, spectrometer_frequency_mhz: float, reference_ppm: fl
 
 
 def spectrum(fid: NDArray[np.complexfloating]) -> NDArray[np.complex128]:
-    """Spectrum of FIDs along the last axis, in the order of `frequency_axis` (so ppm descends); no scaling, no zero filling."""
+    """Spectrum of FIDs along the last axis in the order of `frequency_axis` (ppm descends); not scaled or zero-filled."""
     return np.fft.fftshift(np.fft.fft(fid, axis=-1), axes=-1)
