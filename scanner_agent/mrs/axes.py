@@ -33,5 +33,5 @@ def hz_from_ppm(ppm: float, spectrometer_frequency_mhz: float, reference_ppm: fl
 
 
 def spectrum(fid: NDArray[np.complexfloating]) -> NDArray[np.complex128]:
-    """Spectrum of FIDs along the last axis in the order of `frequency_axis` (ppm descends); not scaled or zero-filled."""
+    """Spectrum of FIDs along the last axis in `frequency_axis` order (ppm descends); not scaled or zero-filled."""
     return np.fft.fftshift(np.fft.fft(fid, axis=-1), axes=-1)
