@@ -653,3 +653,15 @@ PUBLISHED_RECORDS: tuple[type[Struct], ...] = (
 def to_json(record: Struct) -> bytes:
     """A record as indented JSON (UTF-8)."""
     return msgspec.json.format(msgspec.json.encode(record), indent=1)
+
+
+def schema_document() -> dict[str, object]:
+    """JSON schema of every published record, as committed in `docs/schema.json`."""
+    _, components = msgspec.json.schema_components(PUBLISHED_RECORDS)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$defs": components}
+
+
+if __name__ == "__main__":
+    import sys
+
+    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(schema_document()), indent=1) + b"\n")
