@@ -451,6 +451,10 @@ class AssessmentPoint(Struct, frozen=True, kw_only=True):
     """Then."""
     forecast: Forecast | None = None
     """Then."""
+    snr_lcmodel: float | None = None
+    """S/N then, on LCModel's scale."""
+    fwhm_hz: float | None = None
+    """Linewidth then, Hz."""
 
 
 class LimitCheck(Struct, frozen=True, kw_only=True):
@@ -566,6 +570,8 @@ class ScanSnapshot(Struct, frozen=True, kw_only=True):
     """Limits in force."""
     tracks: tuple[ShotTrack, ...] = ()
     """All shots so far."""
+    assessments: tuple[AssessmentPoint, ...] = ()
+    """The history so far."""
     assessment: Assessment | None = None
     """Last one."""
     frame: SpectrumFrame | None = None
