@@ -1,0 +1,102 @@
+"""Where a foreign basis set's ppm axis lies: its sign, its offset and its first point, told from known singlets."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scanner_agent.errors import SourceError
+from scanner_agent.mrs.axes import WATER_PPM, time_axis
+
+SINGLETS_PPM = {
+    "NAA": 2.008,
+    "NAAG": 2.042,
+    "Cr": 3.027,
+    "PCr": 3.029,
+    "GPC": 3.212,
+    "PCh": 3.208,
+    "Cho": 3.21,
+    "sIns": 3.34,
+    "Gly": 3.548,
+    "Ace": 1.904,
+}
+"""Strongest singlet of each (Govindaraju 2000, 10.1002/1099-1492(200005)13:3<129::AID-NBM619>3.0.CO;2-V), ppm."""
+_AGREE_PPM = 0.03
+"""Singlets of one set that lie further apart than this contradict each other (table values differ by up to 0.02)."""
+_MIN_CHANGE_PPM = 0.012
+"""Below this the offset is the difference between tables of shifts, not of references."""
+
+
+def find_reference(
+    names: tuple[str, ...], fids: NDArray[np.complex128], dwell_time_s: float, spectrometer_frequency_mhz: float
+) -> tuple[bool, float] | None:
+    """Whether the FIDs (n_metabolites, n_points) are conjugated, and how far their ppm axis is off.
+
+    Returns (conjugated, offset_ppm), where after conjugation a line at p lies at p + offset; None if the set holds
+    too few known singlets (fewer than two that differ in shift by 0.5 ppm) to tell. Raises `SourceError` if the
+    singlets contradict each other.
+    """
+    known = [name for name in names if name in SINGLETS_PPM]
+    expected = np.array([SINGLETS_PPM[name] for name in known])
+    if len(known) < 2 or np.ptp(expected) < 0.15:
+        return None
+    candidates = []
+    for conjugated in (False, True):
+        found = []
+        for name in known:
+            fid = fids[names.index(name)]
+            found.append(_peak_ppm(np.conj(fid) if conjugated else fid, dwell_time_s, spectrometer_frequency_mhz))
+        offsets = np.array(found) - expected
+        middle = float(np.median(offsets))
+        # In edited spectra NAA's singlet may be gone: three of five must agree, not all.
+        agreeing = np.abs(offsets - middle) < _AGREE_PPM
+        spread = float(np.ptp(expected[agreeing])) if agreeing.any() else 0.0
+        candidates.append(
+            (int(agreeing.sum()), spread, conjugated, float(np.mean(offsets[agreeing]) if agreeing.any() else 0))
+        )
+    count, spread, conjugated, offset = max(candidates, key=lambda c: (c[0], c[1]))
+    if count < max(2, 0.6 * len(known)) or spread < 0.15:
+        raise SourceError(
+            f"the singlets of {', '.join(known)} lie at no common offset from their known shifts: "
+            "wrong spectrometer frequency or dwell time in the basis set, or wrong names"
+        )
+    return conjugated, offset if abs(offset) >= _MIN_CHANGE_PPM else 0.0
+
+
+def corrected(
+    fids: NDArray[np.complex128], reference: tuple[bool, float], dwell_time_s: float, spectrometer_frequency_mhz: float
+) -> NDArray[np.complex128]:
+    """FIDs in the stored convention, given what `find_reference` found."""
+    conjugated, offset_ppm = reference
+    turned = np.conj(fids) if conjugated else fids
+    times = time_axis(fids.shape[-1], dwell_time_s)
+    return np.asarray(turned * np.exp(2j * np.pi * offset_ppm * spectrometer_frequency_mhz * times))
+
+
+def restored_first_point(
+    fids: NDArray[np.complex128], dwell_time_s: float, f0_mhz: float
+) -> tuple[NDArray[np.complex128], bool]:
+    """FIDs with the first point made whole if the set stores it halved (as LCModel's tools do), and whether it was.
+
+    The first point is extrapolated from the next five by a polynomial, after turning the FIDs to the metabolites'
+    middle; a set is called halved if it lies nearer to half of that than to it, over all metabolites together.
+    """
+    turn = np.exp(-2j * np.pi * (WATER_PPM - 2.6) * f0_mhz * time_axis(6, dwell_time_s))
+    slow = fids[:, :6] * turn
+    predicted = slow[:, 1:] @ np.array([5.0, -10.0, 10.0, -5.0, 1.0])
+    whole = float(np.sum(np.abs(slow[:, 0] - predicted) ** 2))
+    half = float(np.sum(np.abs(slow[:, 0] - predicted / 2) ** 2))
+    if half >= whole:
+        return fids, False
+    restored = fids.copy()
+    restored[:, 0] *= 2.0
+    return restored, True
+
+
+def _peak_ppm(fid: NDArray[np.complex128], dwell_time_s: float, spectrometer_frequency_mhz: float) -> float:
+    """Shift of the highest magnitude line, ppm, from a four-fold zero-filled magnitude spectrum."""
+    n = 4 * len(fid)
+    # 3 Hz of damping: side lobes of a truncated FID do not outgrow neighbours.
+    damped = fid * np.exp(-np.pi * 3.0 * time_axis(len(fid), dwell_time_s))
+    magnitude = np.abs(np.fft.fft(damped, n))
+    return WATER_PPM - float(np.fft.fftfreq(n, dwell_time_s)[int(np.argmax(magnitude))]) / spectrometer_frequency_mhz
