@@ -7,8 +7,8 @@ are merged key by key, its own values win. Unknown keys are errors that name the
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
-from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,7 +20,16 @@ from scanner_agent.errors import ConfigError
 from scanner_agent.records import ScanHeader
 
 Range = tuple[float, float]
-Metric = Literal["snr_lcmodel", "snr_naa", "fwhm_hz", "fwhm_ppm", "water_fwhm_hz", "percent_sd_lcmodel", "percent_sd", "subtraction_artefact"]
+Metric = Literal[
+    "snr_lcmodel",
+    "snr_naa",
+    "fwhm_hz",
+    "fwhm_ppm",
+    "water_fwhm_hz",
+    "percent_sd_lcmodel",
+    "percent_sd",
+    "subtraction_artefact",
+]
 _HIGHER_IS_BETTER = {"snr_lcmodel", "snr_naa"}
 _OF_A_METABOLITE = {"percent_sd_lcmodel", "percent_sd"}
 
@@ -52,10 +61,16 @@ class Limit(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Match(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which headers a protocol fits. A condition that is absent is always met; a header field that is None never meets one."""
+    """Which headers a protocol fits: the one that meets most of its conditions wins.
 
+    A condition that is absent is always met. A header field that is None meets no condition on it, with two exceptions
+    that are told in the notes of the match: shots planned, and the editing pulses of an edited scan.
+    """
+
+    by_name_only: bool = False
+    """Never chosen by a header: only when a person names it."""
     sequence: str | None = None
-    """PRESS, STEAM, sLASER or MEGA-PRESS."""
+    """PRESS, STEAM, sLASER or MEGA-PRESS; compared without regard to case."""
     spectrometer_frequency_mhz: Range | None = None
     """From, to."""
     echo_time_s: Range | None = None
@@ -65,11 +80,13 @@ class Match(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     n_shots_planned: Range | None = None
     """From, to; a header that does not say meets it."""
     edit_pulse_on_ppm: Range | None = None
-    """From, to."""
+    """From, to; a header that does not say meets it."""
     edit_pulse_off_ppm: Range | None = None
-    """From, to."""
+    """From, to; a header that does not say meets it."""
+    scanner_contains: str | None = None
+    """Text that the header's `scanner` holds, without regard to case."""
     is_phantom: bool = False
-    """Protocols for phantoms fit only what says or is told to be one."""
+    """Protocols for phantoms fit only what says or is told to be one, and those for people nothing of the kind."""
 
 
 class Processing(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -92,6 +109,131 @@ class FitChoices(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Subset of the basis; None: all of it."""
     macromolecules: bool = True
     """Add macromolecules and lipids to the basis."""
+
+
+class JudgementSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Every threshold of the judgement. None has a default in code: `protocols/defaults.toml` holds values and sources.
+
+    "Excitations" count single acquisitions: a stored frame of 8 NEX is 8 of them. Scatters are those of one excitation.
+    """
+
+    # When to speak.
+    min_excitations: Annotated[int, Meta(ge=1)]
+    """Excitations before the first verdict on the spectrum."""
+    stop_min_excitations: Annotated[int, Meta(ge=1)]
+    """Excitations in a segment before its spectrum may cost a `stop`."""
+    stop_persistence: Annotated[int, Meta(ge=1)]
+    """Assessments in a row that must agree before the verdict gets worse."""
+    recover_persistence: Annotated[int, Meta(ge=1)]
+    """Assessments in a row that must agree before the verdict gets better."""
+    recover_margin: Annotated[float, Meta(ge=0, lt=1)]
+    """Part of a threshold by which a number must fall back before its finding is taken away, 0-1."""
+    max_extension: Annotated[float, Meta(ge=0, le=4)]
+    """Longest extension worth asking for, as a part of the planned shots."""
+    max_segment_gap_shots: Annotated[int, Meta(ge=0)]
+    """Missing shots in a row that are noted only; more are `watch`."""
+    max_missing_fraction: Annotated[float, Meta(gt=0, le=1)]
+    """Part of the planned shots that may be missing or unusable before `watch`, 0-1."""
+
+    # Physiologic scatter of a still head, the prior of the scatter that is then learnt from the scan.
+    frequency_scatter_hz: Annotated[float, Meta(gt=0)]
+    """SD of the frequency, Hz."""
+    phase_scatter_deg: Annotated[float, Meta(gt=0)]
+    """SD of the phase, degrees."""
+    amplitude_scatter: Annotated[float, Meta(gt=0)]
+    """SD of the log amplitude."""
+    broadening_scatter_hz: Annotated[float, Meta(gt=0)]
+    """SD of the line's broadening, Hz."""
+    water_scatter: Annotated[float, Meta(gt=0)]
+    """SD of the log residual water."""
+    water_phase_scatter_deg: Annotated[float, Meta(gt=0)]
+    """SD of the residual water's phase against the metabolites', degrees."""
+    lipid_scatter: Annotated[float, Meta(gt=0)]
+    """SD of the lipid band over NAA."""
+    scatter_prior_shots: Annotated[float, Meta(gt=0)]
+    """Shots that the priors above are worth against the scan's own scatter."""
+
+    # Steps: generalised likelihood ratio of all signs together.
+    step_threshold: Annotated[float, Meta(gt=0)]
+    """Joint statistic (a sum of squared z) above which a step is called."""
+    step_memory_shots: Annotated[int, Meta(ge=4)]
+    """Shots before a supposed step that it is measured against."""
+    step_lookback_shots: Annotated[int, Meta(ge=2)]
+    """How far back a step is looked for."""
+    step_min_before: Annotated[int, Meta(ge=2)]
+    """Shots needed before a step."""
+    step_confirm_shots: Annotated[int, Meta(ge=1)]
+    """Shots in a new state after which it is a pose of its own, no passing movement."""
+    step_min_frequency_hz: Annotated[float, Meta(gt=0)]
+    """Smallest frequency step of interest, Hz."""
+    step_min_amplitude: Annotated[float, Meta(gt=0)]
+    """Smallest step of the log amplitude of interest."""
+    step_min_broadening_hz: Annotated[float, Meta(gt=0)]
+    """Smallest step of the width of interest, Hz."""
+    step_min_water: Annotated[float, Meta(gt=0)]
+    """Smallest step of the log residual water of interest."""
+
+    # Bursts: two-state hidden Markov model of hit and unhit shots.
+    burst_scale: Annotated[float, Meta(gt=1)]
+    """How many times wider the signs of a hit shot scatter."""
+    burst_start_probability: Annotated[float, Meta(gt=0, lt=1)]
+    """Probability per shot that a burst begins."""
+    burst_mean_shots: Annotated[float, Meta(ge=1)]
+    """Mean length of a burst, shots."""
+    burst_min_shots: Annotated[int, Meta(ge=2)]
+    """Hit shots close together that make a movement; fewer are single outliers."""
+
+    # Drift.
+    drift_watch_hz: Annotated[float, Meta(gt=0)]
+    """Expected travel of the frequency over the whole scan that is worth a `watch`, Hz."""
+    drift_note_hz_per_min: Annotated[float, Meta(gt=0)]
+    """Rate worth a note, Hz per minute."""
+    editing_drift_watch_hz: Annotated[float, Meta(gt=0)]
+    """Edited scans: offset from the editing pulse's design that is worth a `watch`, Hz."""
+    editing_drift_stop_hz: Annotated[float, Meta(gt=0)]
+    """Edited scans: offset that spoils the editing, Hz."""
+
+    # Before the first shot.
+    offset_suspicious_hz: Annotated[float, Meta(gt=0)]
+    """Offset of the first shots from the prescan's centre that counts as a sign of displacement, Hz."""
+    water_over_shim_suspicious: Annotated[float, Meta(gt=1)]
+    """Water linewidth over the shim's report that counts as a sign."""
+    amplitude_suspicious: Annotated[float, Meta(gt=0, lt=1)]
+    """Signal over what is expected that counts as a sign, if below."""
+    displaced_min_signs: Annotated[int, Meta(ge=2)]
+    """Signs needed for a suspicion of displacement; an offset alone is none."""
+
+    # Levels.
+    water_fwhm_watch_hz: Annotated[float, Meta(gt=0)]
+    """Width of unsuppressed water worth a `watch`, Hz."""
+    residual_water_watch: Annotated[float, Meta(gt=0)]
+    """Residual water over NAA worth a `watch`."""
+    lipid_watch: Annotated[float, Meta(gt=0)]
+    """Lipid over NAA worth a `watch`."""
+    fit_quality_watch: Annotated[float, Meta(gt=1)]
+    """FQN (variance of residual over noise) worth a `watch`."""
+    subtraction_watch: Annotated[float, Meta(gt=0)]
+    """Subtraction artefact over tCho worth a `watch`."""
+    late_energy_z: Annotated[float, Meta(gt=0)]
+    """Late-FID energy, z, that marks a spurious echo in a shot."""
+    spurious_echo_fraction: Annotated[float, Meta(gt=0, le=1)]
+    """Part of the shots with such energy worth a `watch`, 0-1."""
+    coil_noise_log_step: Annotated[float, Meta(gt=0)]
+    """Change of one channel's log noise variance against the others' that is a fault."""
+
+    # Forecast.
+    forecast_snr_sd: Annotated[float, Meta(gt=0)]
+    """SD of the log S/N at the end beyond what the noise explains, per square root of the log growth."""
+    forecast_fwhm_sd: Annotated[float, Meta(gt=0)]
+    """SD of the log linewidth at S/N (LCModel) 1; falls with S/N."""
+    forecast_percent_sd_sd: Annotated[float, Meta(gt=0)]
+    """SD of the log %SD at S/N (LCModel) 1; falls with S/N."""
+    stop_probability: Annotated[float, Meta(gt=0, lt=0.5)]
+    """Probability of passing below which the scan is lost."""
+    watch_probability: Annotated[float, Meta(gt=0, lt=1)]
+    """Probability of passing below which it is watched."""
+    extend_probability: Annotated[float, Meta(gt=0.5, lt=1)]
+    """Probability of passing that an extension must reach."""
 
 
 class ScanProtocol(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -123,6 +265,8 @@ class ScanProtocol(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Signal chain."""
     fit: FitChoices = FitChoices()
     """Fit."""
+    judgement: JudgementSettings
+    """Thresholds of the judgement; `protocols/defaults.toml` gives them all, with their sources."""
     trigger_mode: Literal["off", "ask", "auto"] = "ask"
     """Whether stop and extend advice becomes a trigger: never, after a person confirms, or at once."""
     note: str | None = None
@@ -136,3 +280,199 @@ class ScanProtocol(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def content_hash(self) -> str:
         """Hash of the whole content, hex."""
         return hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:16]
+
+
+PROTOCOL_FOLDER = Path(__file__).resolve().parent / "protocols"
+_BASE = "defaults"
+
+
+def shipped_protocols() -> tuple[ScanProtocol, ...]:
+    """All protocols that ship with the package, by name."""
+    return tuple(load_protocol(name) for name in shipped_names())
+
+
+@cache
+def shipped_names() -> tuple[str, ...]:
+    """Names of the shipped protocols, sorted; the file of defaults is none."""
+    return tuple(sorted(path.stem for path in PROTOCOL_FOLDER.glob("*.toml") if path.stem != _BASE))
+
+
+def load_protocol(name_or_path: str | Path) -> ScanProtocol:
+    """Read a shipped protocol by its name, or any protocol file by its path (ends in `.toml`).
+
+    Raises ConfigError, one line that names the file and the key.
+    """
+    text = str(name_or_path)
+    if text.endswith(".toml"):
+        return _load(Path(name_or_path).resolve())
+    if text not in shipped_names():
+        raise ConfigError(
+            f"no protocol {text!r}; there are: {', '.join(shipped_names())} (a file's name ends in .toml)"
+        )
+    return _load(PROTOCOL_FOLDER / f"{text}.toml")
+
+
+@cache
+def _load(path: Path) -> ScanProtocol:
+    table = _merged(path, ())
+    table.setdefault("name", path.stem)
+    if table["name"] != path.stem:
+        raise ConfigError(f"{path.name}: key `name`: must be the file's name, {path.stem!r}, not {table['name']!r}")
+    try:
+        protocol = msgspec.convert(table, ScanProtocol)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path.name}: {_key_and_reason(error)}") from None
+    _check(path, protocol)
+    return protocol
+
+
+def _merged(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    """The file's table over those it extends."""
+    if path in seen:
+        raise ConfigError(f"{path.name}: key `extends`: {' -> '.join(p.stem for p in (*seen, path))} is a circle")
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path.name}: cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path.name}: is not TOML: {error}") from None
+    parent = table.pop("extends", None)
+    if parent is None:
+        return table
+    if not isinstance(parent, str):
+        raise ConfigError(f"{path.name}: key `extends`: must be one protocol's name")
+    beside, shipped = path.parent / f"{parent}.toml", PROTOCOL_FOLDER / f"{parent}.toml"
+    parent_path = beside if beside.is_file() and beside != path else shipped
+    if not parent_path.is_file():
+        raise ConfigError(f"{path.name}: key `extends`: no protocol {parent!r} beside this file or shipped")
+    base = _merged(parent_path, (*seen, path))
+    base.pop("name", None)  # a protocol is called as its own file is
+    return _overlay(base, table)
+
+
+def _overlay(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """`own` over `base`, tables key by key; lists are replaced whole."""
+    merged = dict(base)
+    for key, value in own.items():
+        below = merged.get(key)
+        merged[key] = _overlay(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _key_and_reason(error: msgspec.ValidationError) -> str:
+    """msgspec's complaint with the key first."""
+    reason, _, where = str(error).partition(" - at `$")
+    where = where.rstrip("`").lstrip(".")
+    unknown = re.match(r"Object contains unknown field `(.+)`", reason)
+    if unknown:
+        return f"unknown key `{'.'.join(filter(None, (where, unknown[1])))}`"
+    absent = re.match(r"Object missing required field `(.+)`", reason)
+    if absent:
+        hint = ' (put `extends = "defaults"` at the top)' if where == "judgement" or absent[1] == "judgement" else ""
+        return f"key `{'.'.join(filter(None, (where, absent[1])))}` is missing{hint}"
+    return f"key `{where}`: {reason}" if where else reason
+
+
+def _check(path: Path, protocol: ScanProtocol) -> None:
+    """What the types cannot say."""
+    for name, value in msgspec.structs.asdict(protocol.match).items():
+        if isinstance(value, tuple) and value[0] > value[1]:
+            raise ConfigError(f"{path.name}: key `match.{name}`: from {value[0]} to {value[1]} holds nothing")
+    for limit in protocol.limits:
+        if limit.metabolite is not None and limit.metabolite not in protocol.gated:
+            raise ConfigError(f"{path.name}: key `limits`: {limit.metabolite} has a limit and is not in `gated`")
+        if limit.metabolite is not None and protocol.basis is None:
+            raise ConfigError(f"{path.name}: key `limits`: a limit on {limit.metabolite} needs a `basis`")
+    unchecked = set(protocol.gated) - {limit.metabolite for limit in protocol.limits}
+    if unchecked:
+        raise ConfigError(f"{path.name}: key `gated`: {', '.join(sorted(unchecked))} has no limit")
+
+
+def match_protocol(header: ScanHeader) -> ScanProtocol:
+    """The shipped protocol that meets most conditions of the header; the generic ones fit what no other does.
+
+    Never fails: the choice carries its caveat in `note`. Whether the scan can be judged at all is `unsupported_reason`.
+    """
+    best: tuple[int, ScanProtocol] | None = None
+    for protocol in shipped_protocols():
+        met = _conditions_met(protocol.match, header)
+        if met is not None and (best is None or met > best[0]):
+            best = (met, protocol)
+    if best is None:
+        raise ConfigError("the shipped generic protocols are missing: install the program again")
+    return best[1]
+
+
+def sequence_of(header: ScanHeader) -> str | None:
+    """The header's sequence in capitals; two edit conditions make it MEGA-PRESS where it says PRESS or nothing."""
+    sequence = header.sequence.upper() if header.sequence else None
+    if header.n_edit_conditions == 2 and sequence in (None, "PRESS"):
+        return "MEGA-PRESS"
+    return sequence
+
+
+def _conditions_met(match: Match, header: ScanHeader) -> int | None:
+    """How many conditions the header meets; None if it breaks one."""
+    if match.by_name_only or match.is_phantom != bool(header.is_phantom):
+        return None
+    on, off = header.edit_pulse_ppm or (None, None)
+    sequence = match.sequence.upper() if match.sequence else None
+    scanner = match.scanner_contains.lower() if match.scanner_contains else None
+    checks: list[bool | None] = [
+        None if sequence is None else sequence == sequence_of(header),
+        None if scanner is None else scanner in (header.scanner or "").lower(),
+        _inside(match.spectrometer_frequency_mhz, header.spectrometer_frequency_mhz),
+        _inside(match.echo_time_s, header.echo_time_s),
+        _inside(match.repetition_time_s, header.repetition_time_s),
+        _inside(match.n_shots_planned, header.n_shots_planned, unknown_fits=True),
+        _inside(match.edit_pulse_on_ppm, on, unknown_fits=True),
+        _inside(match.edit_pulse_off_ppm, off, unknown_fits=True),
+    ]
+    if False in checks:
+        return None
+    return checks.count(True)
+
+
+def _inside(bounds: Range | None, value: float | None, *, unknown_fits: bool = False) -> bool | None:
+    """Whether a condition is met; None if it is absent, or unknown where that is allowed."""
+    if bounds is None or (value is None and unknown_fits):
+        return None
+    return value is not None and bounds[0] <= value <= bounds[1]
+
+
+def match_notes(header: ScanHeader, protocol: ScanProtocol) -> tuple[str, ...]:
+    """What a reader should know of how this header came to this protocol."""
+    notes = [protocol.note] if protocol.note else []
+    if protocol.edited and header.edit_pulse_ppm is None:
+        notes.append(
+            "The header does not say where the editing pulses lie: GABA editing at 1.9 ppm is taken for granted and"
+            " checked against NAA, which it saturates."
+        )
+    return tuple(notes)
+
+
+_SUPPORTED_EDITING_PPM: Range = (1.7, 2.1)  # GABA: 1.9 ppm; NAA's singlet at 2.0 must be in the pulse's reach
+_UNSUPPORTED_SEQUENCES = ("HERMES", "HERCULES", "GSH", "CSI", "MRSI", "EPSI", "JPRESS", "2D")
+
+
+def unsupported_reason(header: ScanHeader) -> str | None:
+    """Why a scan of this header cannot be judged by this program, one sentence; None if it can.
+
+    Such a scan is `cannot_judge`: nothing is wrong with it.
+    """
+    if header.nucleus != "1H":
+        return f"The nucleus is {header.nucleus}: only 1H is judged."
+    sequence = (header.sequence or "").upper()
+    for name in _UNSUPPORTED_SEQUENCES:
+        if name in re.split(r"[^A-Z0-9]+", sequence):
+            return f"{name} is not supported yet: the scan is kept and shown, not judged."
+    if header.n_edit_conditions > 2:
+        return f"{header.n_edit_conditions} edit conditions (HERMES or the like) are not supported yet."
+    if header.n_edit_conditions == 2 and sequence_of(header) != "MEGA-PRESS":
+        return f"Editing with {header.sequence} is not supported yet: only MEGA-PRESS is."
+    if sequence_of(header) == "MEGA-PRESS" and header.edit_pulse_ppm is not None:
+        on = header.edit_pulse_ppm[0]
+        if not _SUPPORTED_EDITING_PPM[0] <= on <= _SUPPORTED_EDITING_PPM[1]:
+            what = "GSH editing" if 4.3 <= on <= 4.8 else "editing"
+            return f"{what} with a pulse at {on:g} ppm is not supported yet: only GABA editing at 1.9 ppm is."
+    return None
