@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -125,7 +126,7 @@ class JournalWriter:
         """Remove whole segments that are old and that no reader (cursor `needed_from` and up) needs; how many."""
         segments = _segments(self.directory)
         removed = 0
-        for (_, path), (following, _) in zip(segments, segments[1:], strict=False):
+        for (_, path), (following, _) in pairwise(segments):
             if following > needed_from or now - path.stat().st_mtime <= max_age_s:
                 break
             with spool_errors(f"cannot remove {path.name}"):

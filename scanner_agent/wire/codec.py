@@ -304,7 +304,7 @@ def decode_reply(raw: Buffer) -> Reply:
     if not isinstance(fields, dict) or fields.pop("wire", None) != WIRE_VERSION:
         raise RemoteProtocolError("wrong_version", f"the answer does not speak wire version {WIRE_VERSION}")
     try:
-        reply: Reply = msgspec.convert(fields, Reply)  # type: ignore[arg-type]  # a union, which msgspec takes
+        reply: Reply = msgspec.convert(fields, Reply)
     except msgspec.ValidationError as error:
         raise RemoteProtocolError("bad_field", plain_error(error)) from None
     return reply

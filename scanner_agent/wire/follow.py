@@ -88,9 +88,8 @@ class Subscriber:
         self.missed = self.missed or (before is not None and publication.sequence != before + 1)
         self._sequence[topic] = publication.sequence
         if publication.type == "report":  # nothing follows of this scan
-            self._sequence = {
-                key: n for key, n in self._sequence.items() if not key.endswith(f"/{publication.scan_id}")
-            }
+            ended = f"/{publication.scan_id}"
+            self._sequence = {topic: n for topic, n in self._sequence.items() if not topic.endswith(ended)}
         return publication
 
     def fileno(self) -> int:
