@@ -1,6 +1,26 @@
 """Spin systems, simulation of sequences, and basis sets."""
 
 from scanner_agent.basis.basis_set import BasisSet, LineList
-from scanner_agent.basis.load import load_basis
+from scanner_agent.basis.edit_pulses import EditPulse
+from scanner_agent.basis.load import check_fits, load_basis, shipped_names
+from scanner_agent.basis.sequences import MegaPress, Press, SemiLaser, Sequence, Steam
+from scanner_agent.basis.simulation import simulate_basis
+from scanner_agent.basis.spin_systems import COLLECTIONS, SpinGroup, SpinSystem
 
-__all__ = ["BasisSet", "LineList", "load_basis"]
+__all__ = [
+    "COLLECTIONS",
+    "BasisSet",
+    "EditPulse",
+    "LineList",
+    "MegaPress",
+    "Press",
+    "SemiLaser",
+    "Sequence",
+    "SpinGroup",
+    "SpinSystem",
+    "Steam",
+    "check_fits",
+    "load_basis",
+    "shipped_names",
+    "simulate_basis",
+]
