@@ -1,0 +1,229 @@
+"""Everything about a fit that does not depend on the data: window, resampled basis, splines, priors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import fft, ifft, next_fast_len
+from scipy.interpolate import BSpline
+
+from scanner_agent.basis import BasisSet
+from scanner_agent.fit.macromolecules import (
+    EDITED_RATIOS,
+    IN_VIVO_RATIOS,
+    IN_VIVO_TERMS,
+    GaussianTerm,
+    SoftRatio,
+    edited_terms,
+    gaussian_fid,
+)
+from scanner_agent.fit.settings import FitSettings
+from scanner_agent.mrs.axes import WATER_PPM, time_axis
+
+IN_VIVO_DURATION_S = 0.56
+"""Longer FIDs are cut here: at 3 Hz linewidth 0.5 % of the signal is left, and noise is all that follows."""
+PHANTOM_DURATION_S = 1.1
+IN_VIVO_DAMPING_HZ = 1.5
+PHANTOM_DAMPING_HZ = 0.4
+GUARD_PPM = 0.8
+"""Band kept on both sides of the fit window, so that line shapes can be changed inside it."""
+KNOTS_PER_PPM = 15.0
+NEGLIGIBLE = 2e-3
+"""Columns whose energy within the window is below this fraction of the largest (squared) are not fitted."""
+
+STRONG = ("NAA", "Cr", "PCr", "GPC", "PCh", "Cho", "Glu", "Ins", "Ace", "Lac")
+"""Metabolites without an expected ratio: they are what ratios refer to, or are seen well by themselves."""
+REFERENCE_WEIGHTS = {"NAA": 1.0, "NAAG": 1.0, "Cr": 1.0, "PCr": 1.0, "GPC": 3.0, "PCh": 3.0, "Cho": 3.0}
+"""LCModel's denominator of expected ratios: tNAA + tCr + 3 tCho."""
+EXPECTED_RATIOS = {
+    "GABA": 0.04, "GSH": 0.06, "Gln": 0.11, "Asp": 0.07, "Asc": 0.04, "Tau": 0.05, "sIns": 0.012, "PE": 0.05,
+    "Ala": 0.02, "Gly": 0.03, "Glc": 0.04, "NAAG": 0.045,
+}  # fmt: skip
+"""Amount over tNAA + tCr + 3 tCho of weak metabolites in healthy brain (mM of de Graaf 2007 as used in the
+ISMRM fitting challenge, Marjanska et al. 2022, 10.1002/mrm.28942)."""
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedBasis:
+    """A basis set on the grid of one kind of data; build with `prepare`, use for many fits."""
+
+    basis: BasisSet
+    settings: FitSettings
+    n_points: int
+    n_used: int
+    dwell_time_s: float
+    spectrometer_frequency_mhz: float
+    names: tuple[str, ...]
+    n_metabolites: int
+    """The first of `names`; macromolecules and lipids follow."""
+    missing: tuple[str, ...]
+    """Asked for, but not in the basis."""
+    band: NDArray[np.int64]
+    """Bins of the zero-filled spectrum (FFT order) that are kept, ascending frequency."""
+    window: NDArray[np.int64]
+    """Places in the band's FFT (FFT order) of the fit window, ascending frequency, so descending ppm."""
+    ppm: NDArray[np.float64]
+    """(n_window,) descending."""
+    time_s: NDArray[np.float64]
+    """(n_band,) signed times of the band's FID."""
+    columns: NDArray[np.complex128]
+    """(n_terms, n_band) FIDs of the terms in the band, shifted to the band's centre."""
+    splines: NDArray[np.float64]
+    """(n_window, n_splines)."""
+    spline_gram: NDArray[np.float64]
+    roughness: NDArray[np.float64]
+    """(n_splines, n_splines) D2' D2."""
+    ratio_rows: NDArray[np.float64]
+    """(n_ratios, n_terms): row @ amplitudes = 0 is expected."""
+    ratio_scale: NDArray[np.float64]
+    """(n_ratios, n_terms): SD of that, as a combination of the amplitudes."""
+    reference: NDArray[np.float64]
+    """(n_terms,) weights of the sum that expected ratios refer to."""
+    protons: float
+    """Basis amplitude of one proton at time 0."""
+    damping_hz: float
+    """Lorentzian FWHM that `columns` were given beyond the basis, so that they fade within the band."""
+
+    @property
+    def band_step_s(self) -> float:
+        """Time between points of the band's FID, s."""
+        return float(self.time_s[1] - self.time_s[0])
+
+
+def _unit_of_a_proton(basis: BasisSet) -> float:
+    """|FID(0)| per proton: 1 in our own sets, else from a metabolite that does not couple."""
+    if basis.lines is not None:
+        return 1.0
+    if basis.spectrum == "difference" and "NAA" in basis.names:
+        return float(np.abs(basis.fid("NAA")[1])) / 3.0  # the methyl alone is left, the rest cancels
+    for name, protons in (("Cr", 5.0), ("PCr", 5.0), ("Ace", 3.0), ("NAA", 6.0), ("GPC", 18.0)):
+        if name in basis.names:
+            value = float(np.abs(basis.fid(name)[1])) / protons
+            if value > 0.0:
+                return value
+    return float(np.max(np.abs(basis.fids[:, 1]))) / 5.0
+
+
+def _choose(basis: BasisSet, settings: FitSettings) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    wanted = settings.metabolites if settings.metabolites is not None else basis.names
+    return tuple(n for n in wanted if n in basis.names), tuple(n for n in wanted if n not in basis.names)
+
+
+def _ratios(
+    names: tuple[str, ...], ratios: tuple[SoftRatio, ...], settings: FitSettings
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    reference = np.array([REFERENCE_WEIGHTS.get(n, 0.0) for n in names])
+    rows, scales = [], []
+
+    def vector(name: str) -> NDArray[np.float64]:
+        return np.array([1.0 if n == name or (name == "Lip13" and n.startswith("Lip13")) else 0.0 for n in names])
+
+    for ratio in ratios:
+        top, bottom = vector(ratio.numerator), vector(ratio.denominator)
+        if top.any() and bottom.any():
+            rows.append(top - ratio.mean * bottom)
+            scales.append(ratio.sd * bottom)
+    if reference.any() and not settings.phantom and not settings.edited:
+        for name, mean in EXPECTED_RATIOS.items():
+            top = vector(name)
+            if top.any():
+                rows.append(top - mean * reference)
+                scales.append(0.5 * mean * reference)
+    if not rows:
+        empty = np.zeros((0, len(names)))
+        return empty, empty, reference
+    return np.array(rows), np.array(scales), reference
+
+
+def prepare(
+    basis: BasisSet, dwell_time_s: float, n_points: int, spectrometer_frequency_mhz: float, settings: FitSettings
+) -> PreparedBasis:
+    """Resample `basis` to the data's grid and set up all that fits of such data share.
+
+    Raises what `BasisSet.resampled` raises if the basis does not fit the data's field.
+    """
+    duration = PHANTOM_DURATION_S if settings.phantom else IN_VIVO_DURATION_S
+    n_used = min(n_points, round(duration / dwell_time_s))
+    while next_fast_len(n_used) != n_used:
+        n_used -= 1
+    n_filled = 2 * n_used
+    bin_hz = 1.0 / (n_filled * dwell_time_s)
+    f0 = spectrometer_frequency_mhz
+
+    names, missing = _choose(basis, settings)
+    fids = basis.resampled(n_points, dwell_time_s, f0).subset(names).fids[:, :n_used]
+    time_s = time_axis(n_used, dwell_time_s)
+    unit = _unit_of_a_proton(basis)
+    terms: tuple[GaussianTerm, ...] = ()
+    ratios: tuple[SoftRatio, ...] = ()
+    if settings.macromolecules and not settings.phantom:
+        terms = edited_terms(f0) if settings.edited else IN_VIVO_TERMS
+        ratios = EDITED_RATIOS if settings.edited else IN_VIVO_RATIOS
+    low, high = settings.ppm_range
+    terms = tuple(t for t in terms if any(low < line[0] < high for line in t.lines))
+    gaussians = [unit * gaussian_fid(t, time_s, f0) for t in terms]
+    damping_hz = max((PHANTOM_DAMPING_HZ if settings.phantom else IN_VIVO_DAMPING_HZ) - basis.linewidth_hz, 0.0)
+    fids = fids * np.exp(-np.pi * damping_hz * time_s)
+    all_fids = np.concatenate([fids, np.array(gaussians).reshape(len(terms), n_used)])
+    all_fids[:, 0] *= 0.5
+
+    centre_bin = round((WATER_PPM - 0.5 * (low + high)) * f0 / bin_hz)
+    half = int(np.ceil((0.5 * (high - low) + GUARD_PPM) * f0 / bin_hz))
+    n_band = min(next_fast_len(2 * half), n_filled)
+    offsets = np.arange(-(n_band // 2), n_band - n_band // 2)
+    band = (centre_bin + offsets) % n_filled
+    spectra = fft(all_fids, n=n_filled, axis=-1)[:, band]
+
+    all_ppm = np.asarray(WATER_PPM - (centre_bin + offsets) * bin_hz / f0, dtype=np.float64)
+    inside = (all_ppm >= low) & (all_ppm <= high)
+    energy = np.sum(np.abs(spectra[:, inside]) ** 2, axis=1)
+    kept = energy > NEGLIGIBLE**2 * (energy.max() if energy.size else 1.0)
+    all_names = names + tuple(t.name for t in terms)
+    final_names = tuple(n for n, k in zip(all_names, kept, strict=True) if k)
+    spectra = spectra[kept]
+    columns = ifft(np.fft.ifftshift(spectra, axes=-1), axis=-1)
+    step_s = n_filled * dwell_time_s / n_band
+    index = np.arange(n_band)
+    signed = np.where(index < (3 * n_band) // 4, index, index - n_band) * step_s
+
+    ppm = all_ppm[inside]
+    window = (offsets[inside]) % n_band
+    splines = spline_basis(ppm, low, high)
+    difference = np.diff(np.eye(splines.shape[1]), n=2, axis=0)
+    rows, scales, reference = _ratios(final_names, ratios, settings)
+    return PreparedBasis(
+        basis=basis,
+        settings=settings,
+        n_points=n_points,
+        n_used=n_used,
+        dwell_time_s=dwell_time_s,
+        spectrometer_frequency_mhz=f0,
+        names=final_names,
+        n_metabolites=sum(1 for n in final_names if n in names),
+        missing=missing,
+        band=band,
+        window=window,
+        ppm=ppm,
+        time_s=signed,
+        columns=columns,
+        splines=splines,
+        spline_gram=splines.T @ splines,
+        roughness=difference.T @ difference,
+        ratio_rows=rows,
+        ratio_scale=scales,
+        reference=reference,
+        protons=unit,
+        damping_hz=damping_hz,
+    )
+
+
+def spline_basis(ppm: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
+    """Cubic B-splines, (n_window, n_splines), on equal knots over the window (P-splines, Eilers and Marx 1996)."""
+    count = max(round((high - low) * KNOTS_PER_PPM), 4)
+    step = (high - low) / count
+    knots = low + step * np.arange(-3, count + 4)
+    inside = np.clip(ppm, low, high)
+    matrix = BSpline.design_matrix(inside, knots, 3).toarray()
+    return np.asarray(matrix, dtype=np.float64)

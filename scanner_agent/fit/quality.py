@@ -1,0 +1,151 @@
+"""From the solver's numbers to a `FitResult`: amounts, errors, LCModel's scale, flags."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_solve
+
+from scanner_agent.fit.result import EDITED_SUMS, SUMS, FitResult
+from scanner_agent.fit.solver import GAUSS, LORENTZ, PHASE0, PHASE1, SHIFT, Problem, Solution
+from scanner_agent.fit.start import OFFSET_PPM, StartValues
+from scanner_agent.fit.uncertainty import covariances
+from scanner_agent.fit.water_removal import WaterModel
+
+WRONG_MODEL_FQN = 1.35
+NO_SIGNAL_GAIN = 40.0
+MIRRORED_RATIO = 1.3
+
+
+def voigt_fwhm(lorentz_hz: float, gauss_hz: float) -> float:
+    """FWHM of a Voigt line, Hz (Olivero and Longbothum 1977, 10.1016/0022-4073(77)90161-3)."""
+    return 0.5346 * lorentz_hz + float(np.sqrt(0.2166 * lorentz_hz**2 + gauss_hz**2))
+
+
+def term_rows(names: tuple[str, ...], edited: bool) -> dict[str, NDArray[np.float64]]:
+    """Weights (n_terms,) that make each reported amount, terms and sums, from the fitted amplitudes."""
+    rows: dict[str, NDArray[np.float64]] = {}
+    for i, name in enumerate(names):
+        rows[name] = np.eye(len(names))[i]
+    for name, parts in (EDITED_SUMS if edited else SUMS).items():
+        row = np.array([1.0 if n in parts else 0.0 for n in names])
+        if row.any():
+            rows[name] = row
+    return rows
+
+
+def summarise(
+    problem: Problem,
+    solution: Solution,
+    *,
+    sigma: float,
+    water: WaterModel,
+    start: StartValues | None,
+) -> FitResult:
+    """Put a result together."""
+    prep, p, linear = problem.prep, solution.parameters, solution.linear
+    unit = problem.unit
+    model = linear.amplitudes @ linear.terms.real
+    rest = linear.data.real - model
+    splined = prep.splines.T @ rest
+    baseline = prep.splines @ cho_solve(linear.baseline_factor, splined)
+    residual = rest - baseline
+    smooth = cho_solve(linear.baseline_factor, prep.spline_gram)
+    freedom = float(np.trace(smooth))
+    n_parameters = freedom + np.count_nonzero(linear.free) + 0.5 * p.vector().size
+    dof = max(residual.size - n_parameters, 0.25 * residual.size)
+    quality = float(residual @ residual / dof)
+
+    sampling, posterior = covariances(problem, solution)
+    inflate = float(np.sqrt(max(quality, 1e-12)))
+    amounts: dict[str, float] = {}
+    crlb: dict[str, float] = {}
+    post: dict[str, float] = {}
+    percent: dict[str, float | None] = {}
+    percent_lc: dict[str, float | None] = {}
+    for name, row in term_rows(prep.names, prep.settings.edited).items():
+        amount = float(row @ linear.amplitudes)
+        sd = float(np.sqrt(max(float(row @ sampling @ row), 0.0)))
+        amounts[name], crlb[name] = amount, sd
+        post[name] = float(np.sqrt(max(float(row @ posterior @ row), 0.0)))
+        percent[name] = 100.0 * sd / amount if amount > 0 else None
+        percent_lc[name] = 100.0 * sd * inflate / amount if amount > 0 else None
+
+    full = np.sqrt(prep.n_points / prep.n_used)
+    height = float(np.max(np.abs(model)))
+    naa = [i for i, n in enumerate(prep.names) if n in ("NAA", "NAAG")]
+    naa_height = float(np.max(linear.amplitudes[naa] @ linear.terms.real[naa])) if naa else None
+    lorentz = p.shared[LORENTZ] + prep.basis.linewidth_hz
+    fwhm = voigt_fwhm(lorentz, float(np.sqrt(p.shared[GAUSS])))
+    flags = _flags(problem, solution, start, quality, freedom, fwhm, water, height)
+    seen = "no_signal" not in flags
+    f0 = prep.spectrometer_frequency_mhz
+    return FitResult(
+        names=prep.names,
+        amplitudes=linear.amplitudes,
+        covariance=sampling,
+        posterior_covariance=posterior,
+        amounts=amounts,
+        crlb_sd=crlb,
+        posterior_sd=post,
+        percent_sd=percent,
+        percent_sd_lcmodel=percent_lc,
+        snr_lcmodel=height / (2.0 * inflate * full),
+        snr_naa=naa_height / full if naa_height else None,
+        fwhm_hz=fwhm if seen else None,
+        fwhm_ppm=fwhm / f0 if seen else None,
+        frequency_offset_hz=float(p.shared[SHIFT]) if seen else None,
+        phase_deg=float((np.rad2deg(p.shared[PHASE0]) + 180.0) % 360.0 - 180.0) if seen else None,
+        phase1_deg_per_ppm=float(np.rad2deg(p.shared[PHASE1])) if seen else None,
+        fit_quality=quality,
+        baseline_freedom_per_ppm=freedom / (prep.settings.ppm_range[1] - prep.settings.ppm_range[0]),
+        residual_water_ratio=water.height / (height * unit) if seen and height > 0 else None,
+        noise_sd=sigma,
+        naa_height=naa_height * unit if naa_height else None,
+        signal_per_amount=prep.protons,
+        dwell_time_s=prep.dwell_time_s,
+        edited=prep.settings.edited,
+        iterations=solution.iterations,
+        flags=flags,
+        ppm=prep.ppm[::-1].copy() + p.shared[SHIFT] / f0,
+        data=linear.data.real[::-1] * unit,
+        fit=(model + baseline)[::-1] * unit,
+        baseline=baseline[::-1] * unit,
+        parameters=p,
+    )
+
+
+def _flags(
+    problem: Problem,
+    solution: Solution,
+    start: StartValues | None,
+    quality: float,
+    freedom: float,
+    fwhm_hz: float,
+    water: WaterModel,
+    height: float,
+) -> tuple[str, ...]:
+    prep = problem.prep
+    p, linear = solution.parameters, solution.linear
+    flags = []
+    m = linear.amplitudes[: prep.n_metabolites] @ linear.terms.real[: prep.n_metabolites]
+    strongest = float(np.max(np.abs(m), initial=0.0))
+    if strongest < 3.5 or not np.any(linear.amplitudes[: prep.n_metabolites]):
+        flags.append("no_signal")
+    if start is not None and start.mirrored_gain > MIRRORED_RATIO * start.gain and start.mirrored_gain > NO_SIGNAL_GAIN:
+        flags.append("mirrored_axis")
+    if not solution.converged:
+        flags.append("not_converged")
+    if abs(p.shared[SHIFT]) > 0.98 * OFFSET_PPM * prep.spectrometer_frequency_mhz:
+        flags.append("offset_at_bound")
+    if quality > WRONG_MODEL_FQN:
+        flags.append("wrong_model")
+    if freedom > 12.0 * (prep.settings.ppm_range[1] - prep.settings.ppm_range[0]):
+        flags.append("baseline_too_free")
+    if fwhm_hz > 0.15 * prep.spectrometer_frequency_mhz:
+        flags.append("broad_lines")
+    if prep.missing:
+        flags.append("basis_incomplete")
+    if height > 0 and water.height > 20.0 * height * problem.unit:
+        flags.append("water_large")
+    return tuple(flags)

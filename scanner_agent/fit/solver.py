@@ -1,0 +1,268 @@
+"""The fit itself: amplitudes by non-negative least squares inside, all else by damped Gauss-Newton steps.
+
+Variable projection (Golub and Pereyra 1973) with Kaufman's derivative (1975): the baseline and the amplitudes are
+eliminated at every step. Data and terms are compared by the real part of the zero-filled, phased spectrum.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import fft
+from scipy.linalg import cho_factor, cho_solve
+
+from scanner_agent.fit.kernels import nonnegative
+from scanner_agent.fit.prepare import PreparedBasis
+
+N_GLOBAL = 5
+PHASE0, PHASE1, SHIFT, GAUSS, LORENTZ = range(N_GLOBAL)
+"""Places of the parameters that all terms share: rad, rad/ppm, Hz, Hz^2 (squared FWHM), Hz (FWHM)."""
+GAUSS_RATE = np.pi**2 / (4.0 * np.log(2.0))
+PHASE_PIVOT_PPM = 2.6
+
+PHASE1_SD = np.deg2rad(5.0)
+LORENTZ_MEAN_HZ, LORENTZ_SD_HZ = 1.6, 0.4
+SHIFT_SD_PPM = 0.0025
+WIDTH_SD_HZ = 0.25
+TAIL = 4.0
+"""Degrees of freedom of the Student-t priors on shifts and widths: a term that insists may move."""
+
+
+@dataclass(frozen=True, eq=False)
+class Parameters:
+    """Non-linear parameters of one fit."""
+
+    shared: NDArray[np.float64]
+    """(N_GLOBAL,)"""
+    shifts_hz: NDArray[np.float64]
+    """(n_metabolites,) beyond the shared shift."""
+    widths_hz: NDArray[np.float64]
+    """(n_metabolites,) Lorentzian FWHM beyond the shared one."""
+    baseline_sd: float
+    """Prior SD of the baseline's second differences, in units of spectral noise."""
+
+    def vector(self) -> NDArray[np.float64]:
+        """All but `baseline_sd` in one array."""
+        return np.concatenate([self.shared, self.shifts_hz, self.widths_hz])
+
+    def moved(self, vector: NDArray[np.float64]) -> Parameters:
+        """The same with `vector`'s values."""
+        n = self.shifts_hz.size
+        return replace(
+            self,
+            shared=vector[:N_GLOBAL],
+            shifts_hz=vector[N_GLOBAL : N_GLOBAL + n],
+            widths_hz=vector[N_GLOBAL + n :],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Data of one fit, in units of spectral noise (sigma * sqrt(n_used) of the FID)."""
+
+    prep: PreparedBasis
+    spectrum: NDArray[np.complex128]
+    """(n_window,) complex, not phased."""
+    unit: float
+    """What one unit is in the data's own scale."""
+    inflation: float = 1.0
+    """Variance that priors are weighed against, over the noise's: above 1 where the model does not hold."""
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """Terms, data and their normal matrices at one set of non-linear parameters."""
+
+    terms: NDArray[np.complex128]
+    """(n_terms, n_window) complex spectra."""
+    data: NDArray[np.complex128]
+    """(n_window,) phased."""
+    amplitudes: NDArray[np.float64]
+    free: NDArray[np.bool_]
+    gram: NDArray[np.float64]
+    """(n_terms, n_terms): baseline eliminated, priors included."""
+    right: NDArray[np.float64]
+    cost: float
+    """chi^2 with all priors, over the inflation."""
+    baseline_factor: tuple[NDArray[np.float64], bool]
+
+
+def _shape(problem: Problem, p: Parameters) -> NDArray[np.complex128]:
+    """(n_terms, n_band) FIDs of the terms at the parameters."""
+    prep = problem.prep
+    t = prep.time_s
+    decay_t = np.abs(t)
+    n = prep.n_metabolites
+    shared = np.exp(2j * np.pi * p.shared[SHIFT] * t - GAUSS_RATE * p.shared[GAUSS] * t * t)
+    fids = prep.columns * shared
+    rate = 2j * np.pi * p.shifts_hz
+    decay = -np.pi * (p.widths_hz + p.shared[LORENTZ] - prep.damping_hz)
+    fids[:n] *= np.exp(np.outer(rate, t) + np.outer(decay, decay_t))
+    return np.asarray(fids, dtype=np.complex128)
+
+
+def _phase(prep: PreparedBasis, p: Parameters) -> NDArray[np.complex128]:
+    turn = p.shared[PHASE0] + p.shared[PHASE1] * (prep.ppm - PHASE_PIVOT_PPM)
+    return np.asarray(np.exp(-1j * turn), dtype=np.complex128)
+
+
+def _prior_weight(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    return (TAIL + 1.0) / (TAIL + z * z)
+
+
+def priors(prep: PreparedBasis, p: Parameters) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Means, SDs and tail weights of the priors on `Parameters.vector()` (SD inf: none)."""
+    n = prep.n_metabolites
+    mean = np.zeros(N_GLOBAL + 2 * n)
+    sd = np.full(mean.size, np.inf)
+    sd[PHASE1] = PHASE1_SD
+    mean[LORENTZ], sd[LORENTZ] = LORENTZ_MEAN_HZ, LORENTZ_SD_HZ
+    if prep.settings.phantom:
+        mean[LORENTZ], sd[LORENTZ] = 0.7, 1.0
+    sd[N_GLOBAL : N_GLOBAL + n] = SHIFT_SD_PPM * prep.spectrometer_frequency_mhz
+    sd[N_GLOBAL + n :] = WIDTH_SD_HZ
+    z = (p.vector() - mean) / sd
+    weight = np.ones(mean.size)
+    weight[N_GLOBAL:] = _prior_weight(z[N_GLOBAL:])
+    return mean, sd, weight
+
+
+def _prior_cost(prep: PreparedBasis, p: Parameters) -> float:
+    mean, sd, _ = priors(prep, p)
+    z2 = ((p.vector() - mean) / sd) ** 2
+    return float(np.sum(z2[:N_GLOBAL]) + np.sum((TAIL + 1.0) * np.log1p(z2[N_GLOBAL:] / TAIL)))
+
+
+def ratio_precision(prep: PreparedBasis, amplitudes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n_terms, n_terms) precision matrix of the expected ratios, scaled by the amplitudes found so far."""
+    if prep.ratio_rows.shape[0] == 0:
+        return np.zeros((prep.columns.shape[0], prep.columns.shape[0]))
+    sd = prep.ratio_scale @ amplitudes
+    # A denominator of zero must not make a prior infinitely stiff.
+    floor = 1e-3 * np.max(amplitudes, initial=0.0) * np.max(prep.ratio_scale, axis=1) + 1e-300
+    rows = prep.ratio_rows / np.maximum(sd, floor)[:, None]
+    return np.asarray(rows.T @ rows)
+
+
+def evaluate(problem: Problem, p: Parameters, guess: NDArray[np.float64], free: NDArray[np.bool_]) -> Linear:
+    """Amplitudes and cost at fixed non-linear parameters; `guess` are amplitudes that scale the ratio priors."""
+    prep = problem.prep
+    spectra = fft(_shape(problem, p), axis=-1, overwrite_x=True)[:, prep.window] / problem.unit
+    data = _phase(prep, p) * problem.spectrum
+    factor = cho_factor(prep.spline_gram + (problem.inflation / p.baseline_sd**2) * prep.roughness, lower=True)
+    stacked = np.concatenate([spectra.real, data.real[None]])
+    on_splines = stacked @ prep.splines
+    inner = stacked @ stacked.T - on_splines @ cho_solve(factor, on_splines.T)
+    n = spectra.shape[0]
+    gram = inner[:n, :n] + problem.inflation * ratio_precision(prep, guess)
+    right = np.ascontiguousarray(inner[:n, n])
+    scale = 1.0 / np.sqrt(np.diag(gram))
+    x, free = nonnegative(gram * np.outer(scale, scale), right * scale, free)
+    amplitudes = x * scale
+    cost = inner[n, n] - 2 * right @ amplitudes + amplitudes @ gram @ amplitudes
+    cost = cost / problem.inflation + _prior_cost(prep, p)
+    return Linear(spectra, data, amplitudes, free, gram, right, float(cost), factor)
+
+
+def jacobian(problem: Problem, p: Parameters, linear: Linear) -> NDArray[np.float64]:
+    """(n_parameters, n_window) derivatives of the fitted real spectrum by `Parameters.vector()`, model only."""
+    prep = problem.prep
+    n = prep.n_metabolites
+    t = prep.time_s
+    fids = _shape(problem, p) * linear.amplitudes[:, None]
+    total = fids.sum(axis=0)
+    gauss = fft(-GAUSS_RATE * t * t * total)[prep.window] / problem.unit
+    timed = fft(fids[:n] * t, axis=-1, overwrite_x=True)[:, prep.window] / problem.unit
+    rest = fft(t * fids[n:].sum(axis=0))[prep.window] / problem.unit
+    model = linear.amplitudes @ linear.terms
+    rows = np.empty((N_GLOBAL + 2 * n, prep.ppm.size))
+    # Turning the data by -phi moves the real residual by +Im(model): the fitted real spectrum by -Im(model).
+    rows[PHASE0] = -model.imag
+    rows[PHASE1] = -model.imag * (prep.ppm - PHASE_PIVOT_PPM)
+    rows[SHIFT] = -2 * np.pi * (timed.sum(axis=0) + rest).imag
+    rows[GAUSS] = gauss.real
+    rows[LORENTZ] = -np.pi * timed.sum(axis=0).real
+    rows[N_GLOBAL : N_GLOBAL + n] = -2 * np.pi * timed.imag
+    rows[N_GLOBAL + n :] = -np.pi * timed.real
+    return rows
+
+
+def _bounded(prep: PreparedBasis, vector: NDArray[np.float64]) -> NDArray[np.float64]:
+    bounded = vector.copy()
+    bounded[GAUSS] = np.clip(bounded[GAUSS], 0.0, 40.0**2)
+    bounded[LORENTZ] = np.clip(bounded[LORENTZ], 0.0, 25.0)
+    n = prep.n_metabolites
+    bounded[N_GLOBAL + n :] = np.maximum(bounded[N_GLOBAL + n :], -bounded[LORENTZ])
+    return bounded
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """Where the solver ended."""
+
+    parameters: Parameters
+    linear: Linear
+    converged: bool
+    iterations: int
+
+
+def solve(problem: Problem, p: Parameters, linear: Linear | None = None, max_iterations: int = 20) -> Solution:
+    """Minimise the cost from `p`: Levenberg-Marquardt on the non-linear parameters, priors as curvature."""
+    prep = problem.prep
+    n_terms = prep.columns.shape[0]
+    if linear is None:
+        guess = np.ones(n_terms)
+        free = np.zeros(n_terms, dtype=np.bool_)
+        linear = evaluate(problem, p, guess, free)
+        linear = evaluate(problem, p, linear.amplitudes, linear.free)
+    damping = 1e-3
+    converged = False
+    iterations = 0
+    while iterations < max_iterations:
+        iterations += 1
+        step_ok = False
+        rows = jacobian(problem, p, linear)
+        gradient_rows = rows.copy()
+        gradient_rows[PHASE0] = -linear.data.imag
+        gradient_rows[PHASE1] = -linear.data.imag * (prep.ppm - PHASE_PIVOT_PPM)
+        active = linear.free
+        columns = linear.terms.real[active]
+        stacked = np.concatenate([columns, rows])
+        on_splines = stacked @ prep.splines
+        hessian = stacked @ stacked.T - on_splines @ cho_solve(linear.baseline_factor, on_splines.T)
+        residual = linear.data.real - linear.amplitudes @ linear.terms.real
+        residual = residual - prep.splines @ cho_solve(linear.baseline_factor, prep.splines.T @ residual)
+        k = columns.shape[0]
+        hessian[:k, :k] = linear.gram[np.ix_(active, active)]
+        mean, sd, weight = priors(prep, p)
+        vector = p.vector()
+        precision = problem.inflation * weight / sd**2
+        gradient = gradient_rows @ residual - precision * (vector - mean)
+        reduced = hessian[k:, k:].copy()
+        if k:
+            solved = np.linalg.solve(hessian[:k, :k] + 1e-12 * np.diag(np.diag(hessian[:k, :k])), hessian[:k, k:])
+            reduced -= hessian[k:, :k] @ solved
+        reduced[np.diag_indices_from(reduced)] += precision
+        diagonal = np.diag(reduced).copy()
+        diagonal = np.maximum(diagonal, 1e-12 * diagonal.max())
+        for _ in range(6):
+            lifted = reduced + np.diag(damping * diagonal + 1e-12 * diagonal.max())
+            move = np.linalg.solve(lifted, gradient)
+            trial = p.moved(_bounded(prep, vector + move))
+            new = evaluate(problem, trial, linear.amplitudes, linear.free)
+            if new.cost < linear.cost or abs(new.cost - linear.cost) < 1e-9 * abs(linear.cost):
+                step_ok = True
+                break
+            damping *= 10.0
+        if not step_ok:
+            converged = True
+            break
+        gain = linear.cost - new.cost
+        p, linear = trial, new
+        damping = max(damping * 0.1, 1e-9)
+        if gain < 0.02:
+            converged = True
+            break
+    return Solution(p, linear, converged, iterations)

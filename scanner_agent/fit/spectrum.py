@@ -1,0 +1,162 @@
+"""`fit_spectrum`: one FID in, one `FitResult` out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import fft, ifft
+
+from scanner_agent.basis import BasisSet
+from scanner_agent.errors import SourceError
+from scanner_agent.fit.prepare import PreparedBasis, prepare
+from scanner_agent.fit.quality import summarise
+from scanner_agent.fit.result import FitResult, empty_result
+from scanner_agent.fit.settings import FitSettings
+from scanner_agent.fit.solver import (
+    GAUSS,
+    LORENTZ,
+    LORENTZ_MEAN_HZ,
+    N_GLOBAL,
+    PHASE0,
+    SHIFT,
+    Parameters,
+    Problem,
+    Solution,
+    evaluate,
+    solve,
+)
+from scanner_agent.fit.start import find_start
+from scanner_agent.fit.water_removal import remove_water
+
+GAUSS_STARTS_HZ = (3.0, 6.0, 11.0, 18.0)
+BASELINE_SD_OF_HEIGHT = 0.005
+"""Usual second difference of the baseline's coefficients over NAA's height."""
+BASELINE_FACTORS = (0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.5, 5.0, 10.0, 20.0)
+"""Multiples of it that the data may choose from."""
+BASELINE_LOG_SD = 0.7
+"""SD of the natural logarithm of that multiple, as prior."""
+
+
+def noise_of_tail(fid: NDArray[np.complex128]) -> float:
+    """SD per real channel from the last quarter of an FID, after removal of its mean and slope."""
+    tail = fid[-max(fid.size // 4, 8) :]
+    values = np.concatenate([tail.real, tail.imag]).reshape(2, -1)
+    x = np.linspace(-1.0, 1.0, values.shape[1])
+    rest = values - values.mean(axis=1, keepdims=True) - np.outer(values @ x / (x @ x), x)
+    return float(np.sqrt(np.sum(rest**2) / (rest.size - 4)))
+
+
+def _band(fid: NDArray[np.complex128], prep: PreparedBasis) -> NDArray[np.complex128]:
+    """Zero-filled spectrum in the band, ascending frequency."""
+    used = fid[: prep.n_used].copy()
+    used[0] *= 0.5
+    return np.asarray(fft(used, n=2 * prep.n_used)[prep.band])
+
+
+def _choose_baseline(problem: Problem, p: Parameters, solution: Solution, usual: float) -> float:
+    """Stiffness that makes the data most likely (restricted marginal likelihood), under a broad prior about `usual`."""
+    prep = problem.prep
+    best, best_value = usual, np.inf
+    rank = prep.roughness.shape[0] - 2
+    for factor in BASELINE_FACTORS:
+        trial = replace(p, baseline_sd=usual * factor)
+        linear = evaluate(problem, trial, solution.linear.amplitudes, solution.linear.free)
+        tau = problem.inflation / trial.baseline_sd**2
+        log_det = 2 * np.sum(np.log(np.diag(linear.baseline_factor[0]))) - rank * np.log(tau)
+        free = linear.free
+        log_det += np.linalg.slogdet(linear.gram[np.ix_(free, free)])[1] if free.any() else 0.0
+        value = linear.cost + log_det + (np.log(factor) / BASELINE_LOG_SD) ** 2
+        if value < best_value:
+            best, best_value = trial.baseline_sd, value
+    return best
+
+
+def fit_spectrum(
+    fid: NDArray[np.complexfloating],
+    basis: BasisSet | PreparedBasis,
+    *,
+    dwell_time_s: float,
+    spectrometer_frequency_mhz: float,
+    noise_sd: float | None = None,
+    settings: FitSettings | None = None,
+    start: FitResult | None = None,
+) -> FitResult:
+    """Fit one spectrum by a linear combination of basis spectra. Never raises on any input of the right shape.
+
+    Parameters: `fid` (n_points,) in the NIfTI-MRS convention, first point not halved; `basis`, or what `prepare` made
+    of it for this grid; `noise_sd` of the FID per real channel (None: taken from the FID's last quarter); `start`: an
+    earlier result of the same kind of spectrum to begin from.
+    """
+    if isinstance(basis, PreparedBasis):
+        prep = basis
+    else:
+        try:
+            prep = prepare(basis, dwell_time_s, fid.size, spectrometer_frequency_mhz, settings or FitSettings())
+        except SourceError:
+            return empty_result("basis_mismatch")
+    data = np.asarray(fid, dtype=np.complex128)
+    if data.ndim != 1 or data.size != prep.n_points or not np.all(np.isfinite(data)) or not np.any(data):
+        return empty_result("bad_input")
+    if prep.n_metabolites == 0:
+        return empty_result("basis_incomplete")
+    scale = float(np.max(np.abs(data)))
+    if not 1e-100 < scale < 1e100:
+        return empty_result("bad_input")
+
+    cleaned, water = remove_water(data, dwell_time_s, spectrometer_frequency_mhz, prep.settings.ppm_range[1])
+    sigma = noise_sd if noise_sd is not None and np.isfinite(noise_sd) and noise_sd > 0 else noise_of_tail(cleaned)
+    sigma = max(sigma, 1e-9 * scale)
+    unit = sigma * np.sqrt(prep.n_used)
+    band = _band(cleaned, prep) / unit
+    problem = Problem(prep, band[_window_places(prep)], unit)
+
+    found = None
+    if start is not None and start.parameters is not None and start.parameters.shifts_hz.size == prep.n_metabolites:
+        p = replace(start.parameters, baseline_sd=start.parameters.baseline_sd * (start_unit(start, prep) / unit))
+        solution = solve(problem, p)
+    else:
+        mirrored = _band(cleaned.conj(), prep) / unit
+        found = find_start(ifft(np.fft.ifftshift(band)), ifft(np.fft.ifftshift(mirrored)), prep)
+        solution = _cold(problem, found.shift_hz, found.phase_rad)
+    return summarise(problem, solution, sigma=sigma, water=water, start=found)
+
+
+def start_unit(start: FitResult, prep: PreparedBasis) -> float:
+    """Spectral noise that an earlier fit's baseline prior was measured in."""
+    return (start.noise_sd or 1.0) * float(np.sqrt(prep.n_used))
+
+
+def _window_places(prep: PreparedBasis) -> NDArray[np.int64]:
+    """Places of the fit window in the band in ascending order of frequency."""
+    n = prep.band.size
+    return np.asarray((prep.window + n // 2) % n, dtype=np.int64)
+
+
+def _cold(problem: Problem, shift_hz: float, phase_rad: float) -> Solution:
+    prep = problem.prep
+    n = prep.n_metabolites
+    best: Solution | None = None
+    height = float(np.max(np.abs(problem.spectrum)))
+    shared = np.zeros(N_GLOBAL)
+    shared[PHASE0], shared[SHIFT], shared[LORENTZ] = phase_rad, shift_hz, LORENTZ_MEAN_HZ
+    for gauss in GAUSS_STARTS_HZ:
+        shared = shared.copy()
+        shared[GAUSS] = gauss**2
+        p = Parameters(shared, np.zeros(n), np.zeros(n), max(BASELINE_SD_OF_HEIGHT * height, 1e-3))
+        trial = solve(problem, p, max_iterations=1)
+        if best is None or trial.linear.cost < best.linear.cost:
+            best = trial
+    assert best is not None
+    solution = solve(problem, best.parameters, best.linear, max_iterations=6)
+    usual = max(BASELINE_SD_OF_HEIGHT * _peak_height(solution), 1e-3)
+    p = replace(solution.parameters, baseline_sd=usual)
+    p = replace(p, baseline_sd=_choose_baseline(problem, p, solution, usual))
+    return solve(problem, p)
+
+
+def _peak_height(solution: Solution) -> float:
+    """Highest point of the metabolites, in units of noise."""
+    linear = solution.linear
+    return float(np.max(linear.amplitudes @ linear.terms.real, initial=0.0))
