@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanner_agent.basis.basis_set import BasisSet
-from scanner_agent.basis.referencing import corrected, find_reference, restored_first_point
+from scanner_agent.basis.referencing import corrected, settled
 from scanner_agent.errors import SourceError
 from scanner_agent.mrs.axes import WATER_PPM
 
@@ -51,7 +51,7 @@ def read_lcmodel_basis(path: Path) -> BasisSet:
         fids = corrected(fids, (False, WATER_PPM - reference_ppm), dwell_time_s, frequency_mhz)
     title = _string(header, "IDBASI") or path.stem
     provenance = {"file": path.name, "format": "LCModel .BASIS", "title": title}
-    fids = _settled(tuple(names), fids, dwell_time_s, frequency_mhz, provenance)
+    fids = settled(tuple(names), fids, dwell_time_s, frequency_mhz, provenance)
     return BasisSet(
         name=path.stem,
         spectrum=spectrum_kind(f"{title} {path.stem}"),
@@ -148,27 +148,6 @@ def narrowest_line_hz(names: tuple[str, ...], fids: NDArray[np.complex128], dwel
             seconds = (n // 4 - n // 32) * dwell_time_s
             widths.append(float(np.log(early / late) / (np.pi * seconds)))
     return max(0.0, float(np.median(widths))) if widths else 0.0
-
-
-def _settled(
-    names: tuple[str, ...],
-    fids: NDArray[np.complex128],
-    dwell_time_s: float,
-    frequency_mhz: float,
-    provenance: dict[str, str],
-) -> NDArray[np.complex128]:
-    """FIDs in this program's convention; `provenance` is told what was done."""
-    reference = find_reference(names, fids, dwell_time_s, frequency_mhz)
-    if reference is None:
-        provenance["reference"] = "no singlets to check the ppm axis with; taken as it stands"
-    else:
-        fids = corrected(fids, reference, dwell_time_s, frequency_mhz)
-        provenance["reference"] = f"singlets: shifted by {-reference[1]:+.3f} ppm" + (
-            ", conjugated" if reference[0] else ""
-        )
-    fids, was_halved = restored_first_point(fids, dwell_time_s, frequency_mhz)
-    provenance["first_point"] = "was halved, made whole" if was_halved else "whole"
-    return fids
 
 
 def _optional_number(text: str, key: str) -> float | None:

@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from scanner_agent.basis.basis_set import BasisSet
+from scanner_agent.basis.fsl_format import read_fsl_folder
 from scanner_agent.basis.lcmodel_format import read_lcmodel_basis
 from scanner_agent.basis.npz_format import read_npz
 from scanner_agent.errors import SourceError
@@ -81,7 +82,7 @@ def _read_folder(folder: Path) -> list[BasisSet]:
     lcmodel = sorted(item for item in folder.iterdir() if item.suffix.lower() == ".basis")
     if lcmodel:
         return [read_lcmodel_basis(item) for item in lcmodel]
-    raise SourceError(f"folder {folder.name} holds no .BASIS files")
+    return [read_fsl_folder(folder)]
 
 
 def _of_one_field(sets: Iterable[BasisSet], frequency_mhz: float | None) -> dict[str, BasisSet]:

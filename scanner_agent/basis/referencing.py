@@ -93,6 +93,27 @@ def restored_first_point(
     return restored, True
 
 
+def settled(
+    names: tuple[str, ...],
+    fids: NDArray[np.complex128],
+    dwell_time_s: float,
+    frequency_mhz: float,
+    provenance: dict[str, str],
+) -> NDArray[np.complex128]:
+    """A foreign set's FIDs (n_metabolites, n_points) in this program's convention; `provenance` gets what was done."""
+    reference = find_reference(names, fids, dwell_time_s, frequency_mhz)
+    if reference is None:
+        provenance["reference"] = "no singlets to check the ppm axis with; taken as it stands"
+    else:
+        fids = corrected(fids, reference, dwell_time_s, frequency_mhz)
+        conjugated, offset_ppm = reference
+        moved = f"shifted by {-offset_ppm:+.3f} ppm" if offset_ppm else "where they should be"
+        provenance["reference"] = f"singlets {moved}" + (", conjugated" if conjugated else "")
+    fids, was_halved = restored_first_point(fids, dwell_time_s, frequency_mhz)
+    provenance["first_point"] = "was halved, made whole" if was_halved else "whole"
+    return fids
+
+
 def _peak_ppm(fid: NDArray[np.complex128], dwell_time_s: float, spectrometer_frequency_mhz: float) -> float:
     """Shift of the highest magnitude line, ppm, from a four-fold zero-filled magnitude spectrum."""
     n = 4 * len(fid)

@@ -110,7 +110,7 @@ def _group_lines(
         if isinstance(event, HardPulse):
             density = _turned(density, spins, event.flip_deg)
         else:
-            propagator = _selective_propagator(spins, hamiltonian, event, spectrometer_frequency_mhz)
+            propagator = _selective_propagator(spins, hamiltonian, offsets_hz, event, spectrometer_frequency_mhz)
             density = propagator @ density @ propagator.conj().T
         density[spins.order != event.passes_order] = 0.0
     observed = states.T @ density @ states
@@ -140,13 +140,20 @@ def _turned(density: NDArray[np.complex128], spins: SpinBasis, flip_deg: float) 
 
 
 def _selective_propagator(
-    spins: SpinBasis, hamiltonian: NDArray[np.float64], event: SelectivePulse, spectrometer_frequency_mhz: float
+    spins: SpinBasis,
+    hamiltonian: NDArray[np.float64],
+    offsets_hz: NDArray[np.float64],
+    event: SelectivePulse,
+    spectrometer_frequency_mhz: float,
 ) -> NDArray[np.complex128]:
-    """Propagator (d, d) of a shaped pulse, step by step in the frame of its frequency, symmetric splitting.
+    """Propagator (d, d) of an editing pulse.
 
-    The frame's own turn over the pulse is put back; the pulse's phase does not matter, as only coherences whose order
-    it leaves alone are kept.
+    A shaped pulse goes step by step in the frame of its frequency, by symmetric splitting; the frame's own turn over
+    the pulse is put back, and its phase does not matter, as only coherences whose order it leaves alone are kept. An
+    ideal one turns the spins in its band in the middle of its duration.
     """
+    if event.pulse.shape == "ideal":
+        return _ideal_selective(spins, hamiltonian, offsets_hz, event, spectrometer_frequency_mhz)
     waveform = _cached_waveform(event.pulse)
     step = event.pulse.duration_s / len(waveform)
     frame = hz_from_ppm(event.ppm, spectrometer_frequency_mhz) * spins.total_z
@@ -158,6 +165,22 @@ def _selective_propagator(
         rotation = rotation_x(spins.n_spins, 2.0 * np.pi * amplitude * step)
         propagator = (half if k == len(waveform) - 1 else whole) @ (rotation @ propagator)
     return np.asarray(np.exp(-2j * np.pi * frame * event.pulse.duration_s)[:, None] * propagator)
+
+
+def _ideal_selective(
+    spins: SpinBasis,
+    hamiltonian: NDArray[np.float64],
+    offsets_hz: NDArray[np.float64],
+    event: SelectivePulse,
+    spectrometer_frequency_mhz: float,
+) -> NDArray[np.complex128]:
+    """Free evolution for half of the pulse, 180 degrees for every spin in the band, the other half."""
+    distance = np.abs(offsets_hz - hz_from_ppm(event.ppm, spectrometer_frequency_mhz))
+    flips = sum(1 << (spins.n_spins - 1 - int(i)) for i in np.flatnonzero(distance <= event.pulse.bandwidth_hz / 2))
+    energies, states = np.linalg.eigh(hamiltonian)
+    half = (states * np.exp(-1j * np.pi * energies * event.pulse.duration_s)) @ states.T
+    order = np.arange(len(energies)) ^ flips
+    return np.asarray(half[:, order] @ half)
 
 
 def _hetero_states(group: SpinGroup) -> Iterator[tuple[float, NDArray[np.float64]]]:
@@ -181,7 +204,10 @@ def _merged(frequencies: NDArray[np.float64], amplitudes: NDArray[np.complex128]
     weakest = np.argsort(np.abs(total))
     n_out = int(np.searchsorted(np.cumsum(np.abs(total)[weakest]), drop))
     kept = np.sort(weakest[n_out:])
-    return LineList(centre[kept], total[kept])
+    # Rounded as in a file, so that a set is the same whether it was just made or read back.
+    return LineList(
+        centre[kept].astype(np.float32).astype(np.float64), total[kept].astype(np.complex64).astype(np.complex128)
+    )
 
 
 def _difference(on: LineList, off: LineList) -> LineList:
