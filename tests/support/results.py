@@ -29,6 +29,7 @@ from scanner_agent.records import (
     SpectrumFrame,
     SpectrumPart,
     Timing,
+    Trigger,
     Verdict,
 )
 
@@ -298,3 +299,20 @@ def health(**changes: object) -> Health:
         "at": 1_000_100.0,
     }
     return msgspec.convert(values | changes, Health)
+
+
+def trigger(**changes: object) -> Trigger:
+    """A request that waits for a person."""
+    values: dict[str, object] = {
+        "trigger_id": "trigger-1",
+        "scan_id": "scan-1",
+        "advice": "extend",
+        "extend_shots": 16,
+        "reason": "motion_during_scan",
+        "text": "Extend by 16 shots",
+        "evidence": {"frequency_step_hz": 5.0},
+        "state": "proposed",
+        "created_at": 1_000_090.0,
+        "expires_at": 1_000_390.0,
+    }
+    return msgspec.convert(values | changes, Trigger)

@@ -1,0 +1,268 @@
+"""The radiographer's view in a terminal. It only draws: a session knows, `present` finds the words."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Vertical, VerticalScroll
+from textual.events import Resize
+from textual.widgets import Footer, Static
+
+from scanner_agent.records import Verdict
+from scanner_agent.view import plots
+from scanner_agent.view.banner import HEIGHT as BANNER_ROWS
+from scanner_agent.view.banner import draw
+from scanner_agent.view.model import ScanView, ViewState
+from scanner_agent.view.present import Panel, fraction_done, panel, tab_text
+from scanner_agent.view.tables import limit_lines, table_lines
+
+REDRAW_S = 0.25
+WIDE, TALL = 110, 34
+_PANES = ("spectrum", "shots", "table")
+_EMPTY = "nothing to show yet"
+
+
+class Block(Static):
+    """A text that is redrawn only when it changed, so that nothing flickers and an idle view costs next to nothing."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__("", id=name, markup=False)
+        self._shown: Text | None = None
+
+    def show(self, content: str | Text) -> None:
+        """Draw this, unless it stands there already."""
+        text = Text(content) if isinstance(content, str) else content
+        if self._shown is None or text != self._shown or text.spans != self._shown.spans:
+            self._shown = text
+            self.update(text)
+
+
+class WatchApp(App[int]):
+    """One large state, its reason, and below it what it rests on."""
+
+    ENABLE_COMMAND_PALETTE = False
+    TITLE = "scanner-agent"
+    CSS = """
+    Screen { layout: vertical; overflow: hidden; }
+    #head, #tabs, #progress, #forecast, #visit, #request { height: 1; }
+    #banner { height: 5; content-align: center middle; text-style: bold; }
+    #advice { height: auto; max-height: 2; text-style: bold; text-align: center; }
+    #reason { height: auto; max-height: 2; text-align: center; }
+    .hidden { display: none; }
+    #head.alarmed { text-style: bold reverse; }
+    #request { text-style: bold; }
+    #banner.collecting, #banner.waiting { background: ansi_blue; color: ansi_bright_white; }
+    #banner.good { background: ansi_green; color: ansi_black; }
+    #banner.watch { background: ansi_yellow; color: ansi_black; }
+    #banner.stop { background: ansi_red; color: ansi_bright_white; }
+    #banner.cannot_judge { background: ansi_magenta; color: ansi_bright_white; }
+    #banner.lost { background: ansi_bright_black; color: ansi_bright_white; }
+    #body { height: 1fr; }
+    #spectrum { height: 3fr; }
+    #shots { height: 2fr; }
+    #table_scroll { height: 1fr; }
+    Screen.wide #body { layout: horizontal; }
+    Screen.wide #left { width: 2fr; }
+    Screen.wide #table_scroll { width: 1fr; min-width: 48; padding-left: 2; }
+    #left { height: 1fr; }
+    Footer { height: 1; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("s", "pane('spectrum')", "Spectrum"),
+        Binding("t", "pane('shots')", "Shots"),
+        Binding("m", "pane('table')", "Table"),
+        Binding("p", "next_part", "ON/OFF/diff"),
+        Binding("tab,right", "next_scan(1)", "Next scan", priority=True),
+        Binding("shift+tab,left", "next_scan(-1)", show=False, priority=True),
+        Binding("f", "freeze", "Freeze"),
+        Binding("question_mark,h", "help", "Help"),
+        Binding("q", "quit", "Quit"),
+    ]
+
+    def __init__(
+        self, state: Callable[[], ViewState], *, clock: Callable[[], float] = time.time, colour: bool = True
+    ) -> None:
+        """`state` gives the latest state at any time; `clock` the Unix time that ages are counted from."""
+        super().__init__(ansi_color=True)
+        self._latest, self._clock, self._colour = state, clock, colour
+        self._frozen: tuple[ViewState, float] | None = None
+        self._chosen: str | None = None
+        self._pane = "spectrum"
+        self._part = 0
+        self._bell_for: set[str] = set()
+        self._drawn: tuple[object, ...] = ()
+
+    def compose(self) -> ComposeResult:
+        """Fixed blocks; only their texts change."""
+        yield Block("head")
+        yield Block("tabs")
+        yield Block("banner")
+        yield Block("advice")
+        yield Block("reason")
+        yield Block("progress")
+        yield Block("forecast")
+        yield Block("visit")
+        yield Block("request")
+        with Container(id="body"):
+            with Vertical(id="left"):
+                yield Block("spectrum")
+                yield Block("shots")
+            with VerticalScroll(id="table_scroll"):
+                yield Block("table")
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Begin to follow the session."""
+        self.set_interval(REDRAW_S, self.redraw)
+        self.call_after_refresh(self.redraw)
+
+    def on_resize(self, _event: Resize) -> None:
+        """Draw at the new size."""
+        self._drawn = ()
+        self.call_after_refresh(self.redraw)
+
+    # -- drawing ------------------------------------------------------------------------------------------------
+
+    def redraw(self) -> None:
+        """Bring every block up to date; cheap when nothing changed within the second."""
+        state, at = self._frozen or (self._latest(), self._clock())
+        drawn = (id(state), int(at), self._pane, self._part, self._chosen, self.size)
+        if drawn == self._drawn:
+            return
+        self._drawn = drawn
+        scan_id = self._scan_id(state)
+        scan = state.scans.get(scan_id) if scan_id is not None else None
+        words = panel(state, scan_id, at)
+        self._draw_words(state, words, scan)
+        self._ring(state)
+        self.call_after_refresh(self._draw_body, scan)
+
+    def _draw_words(self, state: ViewState, words: Panel, scan: ScanView | None) -> None:
+        width, height = self.size
+        room = max(0, width - len(words.alive) - 2)
+        frozen = "FROZEN · " if self._frozen is not None else ""
+        head = self._block("head")
+        head.show((frozen + words.title)[:room].ljust(room) + "  " + words.alive)
+        head.set_class(words.alarmed, "alarmed")
+        self._line("tabs", self._tabs(state) if len(state.scans) > 1 else "")
+        banner = self._block("banner")
+        tall = height >= 20
+        rows = draw(words.symbol, words.word, width) if tall else [f"{words.symbol} {words.word}"]
+        banner.styles.height = BANNER_ROWS if tall else 1
+        banner.show("\n".join(rows))
+        for style in ("lost", "waiting", *(verdict.value for verdict in Verdict)):
+            banner.set_class(style == words.style, style)
+        self._block("advice").show(words.advice)
+        spare = max(1, min(len(words.reasons), 1 + (height - 24) // 4))
+        self._block("reason").styles.max_height = 2 * spare
+        self._block("reason").show("\n".join(words.reasons[:spare]))
+        self._line("progress", _bar(scan, words.progress, width))
+        self._line("forecast", words.forecast)
+        self._line("visit", words.visit if height >= 26 else "")
+        self._line("request", words.request)
+
+    def _draw_body(self, scan: ScanView | None) -> None:
+        wide = self.size.width >= WIDE and self.size.height >= TALL
+        self.screen.set_class(wide, "wide")
+        for name, container in (("spectrum", "spectrum"), ("shots", "shots"), ("table", "table_scroll")):
+            self.query_one(f"#{container}").set_class(not wide and name != self._pane, "hidden")
+        self.query_one("#left").set_class(not wide and self._pane == "table", "hidden")
+        self.call_after_refresh(self._draw_plots, scan)
+
+    def _draw_plots(self, scan: ScanView | None) -> None:
+        for name, plot in (("spectrum", self._spectrum), ("shots", self._shots)):
+            block = self._block(name)
+            width, height = block.size
+            if block.display and width >= 20 and height >= 4:
+                text = plot(scan, width, height) if scan is not None else ""
+                block.show(Text.from_ansi(text or _EMPTY, no_wrap=True))
+        self._block("table").show(_table(scan) if scan is not None else _EMPTY)
+
+    def _spectrum(self, scan: ScanView, width: int, height: int) -> str:
+        if not scan.parts:
+            return ""
+        part = scan.parts[self._part % len(scan.parts)]
+        title = f"{part.spectrum} spectrum, fit and residual (ppm)"
+        return title + "\n" + plots.spectrum(part, scan.amounts, width, height - 1, colour=self._colour)
+
+    def _shots(self, scan: ScanView, width: int, height: int) -> str:
+        return plots.tracks(scan, width, height, colour=self._colour)
+
+    def _tabs(self, state: ViewState) -> Text:
+        chosen = self._scan_id(state)
+        tabs = (
+            Text(f" {tab_text(scan)} ", style="reverse bold" if scan.scan_id == chosen else "")
+            for scan in list(state.scans.values())[-6:]
+        )
+        return Text("│").join(tabs)
+
+    def _line(self, name: str, content: str | Text) -> None:
+        self._block(name).show(content)
+        self._block(name).set_class(not content, "hidden")
+
+    def _block(self, name: str) -> Block:
+        return self.query_one(f"#{name}", Block)
+
+    def _scan_id(self, state: ViewState) -> str | None:
+        """The chosen scan, else the latest to have begun."""
+        if self._chosen in state.scans:
+            return self._chosen
+        running = [scan.scan_id for scan in state.scans.values() if not scan.ended]
+        names = running or list(state.scans)
+        return names[-1] if names else None
+
+    def _ring(self, state: ViewState) -> None:
+        """The terminal's bell once when a scan comes to stop."""
+        for scan in state.scans.values():
+            if scan.verdict is not Verdict.STOP:
+                self._bell_for.discard(scan.scan_id)
+            elif scan.scan_id not in self._bell_for:
+                self._bell_for.add(scan.scan_id)
+                self.bell()
+
+    # -- keys ---------------------------------------------------------------------------------------------------
+
+    def action_pane(self, name: str) -> None:
+        """Show one of the panes, where there is room for one only."""
+        self._pane = name
+        self.redraw()
+
+    def action_next_part(self) -> None:
+        """The next sub-spectrum."""
+        self._part += 1
+        self.redraw()
+
+    def action_next_scan(self, step: int) -> None:
+        """Another scan."""
+        state = self._latest()
+        names = list(state.scans)
+        current = self._scan_id(state)
+        if current is not None:
+            self._chosen = names[(names.index(current) + step) % len(names)]
+            self.redraw()
+
+    def action_freeze(self) -> None:
+        """Hold the picture; the state goes on behind it."""
+        self._frozen = None if self._frozen is not None else (self._latest(), self._clock())
+        self._drawn = ()
+        self.redraw()
+
+
+def _bar(scan: ScanView | None, text: str, width: int) -> str:
+    done = fraction_done(scan) if scan is not None else None
+    room = min(40, width - len(text) - 3)
+    if done is None or room < 8:
+        return text
+    full = round(done * room)
+    return text + "  " + "█" * full + "░" * (room - full)
+
+
+def _table(scan: ScanView) -> Text:
+    """Limits, then metabolites."""
+    lines = ["Limits", *(f"  {line}" for line in limit_lines(scan)), "", *table_lines(scan)]
+    return Text("\n".join(lines), no_wrap=True)

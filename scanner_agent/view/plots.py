@@ -1,0 +1,172 @@
+"""Spectrum and tracks drawn with characters by plotext: the only module that knows plotext.
+
+Each function gives the text of a plot of `width` × `height` cells; with `colour`, as ANSI text in the terminal's own
+16 colours, without it as plain characters.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import plotext
+
+from scanner_agent.records import MetaboliteAmount, SpectrumPart
+from scanner_agent.view.model import ScanView
+from scanner_agent.view.tables import number
+
+# Strongest resonance of each metabolite that a plot of this size can name, ppm (de Graaf, In Vivo NMR Spectroscopy,
+# 3rd ed. 2019; Wilson et al. 2019, doi:10.1002/mrm.27742).
+_LABELS = {
+    "tNAA": ("NAA", 2.008),
+    "tCr": ("Cr", 3.027),
+    "tCho": ("Cho", 3.208),
+    "Ins": ("Ins", 3.56),
+    "Glu": ("Glu", 2.35),
+    "Glx": ("Glx", 3.75),
+    "GABA+": ("GABA+", 3.01),
+    "Lac": ("Lac", 1.31),
+    "Ace": ("Ace", 1.90),
+}
+_RESIDUAL_SHARE = 0.22
+_MIN_TRACK_ROWS = 4
+
+
+@dataclass(frozen=True)
+class Track:
+    """One number over the shots. `limit` is drawn as a line."""
+
+    title: str
+    shots: tuple[int, ...]
+    values: tuple[float, ...]
+    left_out: tuple[bool, ...]
+    limit: float | None = None
+
+
+def spectrum(
+    part: SpectrumPart, metabolites: Sequence[MetaboliteAmount], width: int, height: int, *, colour: bool
+) -> str:
+    """Data and fit, the residual below them, names above; ppm from right to left."""
+    figure = _figure(width, height)
+    data, fit = part.data, part.fit
+    top = max(data + fit)
+    bottom = min(data + fit)
+    span = (top - bottom) or 1.0
+    residual_zero = bottom - 0.5 * _RESIDUAL_SHARE * span
+    if fit:
+        residual = [residual_zero + d - f for d, f in zip(data, fit, strict=True)]
+        _line(figure, part.ppm, residual, "braille", "green", colour)
+    if fit and not colour:
+        _line(figure, part.ppm, fit, "·", None, colour)
+    _line(figure, part.ppm, data, "braille", None, colour)
+    if fit and colour:
+        _line(figure, part.ppm, fit, "braille", "red", colour)
+    low, high = min(part.ppm), max(part.ppm)
+    names = {m.name for m in metabolites if m.spectrum == part.spectrum}
+    placed: list[float] = []
+    room = 6.0 * (high - low) / max(1, width)
+    for name, (label, ppm) in _LABELS.items():
+        if name in names and low <= ppm <= high and all(abs(ppm - other) >= room for other in placed):
+            placed.append(ppm)
+            figure.draw(figure.text(ppm, top + 0.1 * span, label, alignment="center"))
+    ticks = [t / 2 for t in range(math.ceil(2 * low), math.floor(2 * high) + 1)]
+    ruler = figure.ruler("x")
+    ruler.lim(low, high)
+    ruler.direction(-1)
+    ruler.ticks(ticks, [f"{tick:g}" for tick in ticks])
+    figure.ruler("y").lim(residual_zero - 0.5 * _RESIDUAL_SHARE * span, top + 0.1 * span)
+    figure.ruler("y").ticks([], [])
+    figure.axes(False)
+    figure.axes(True, axis="x", side="lower")
+    return _text(figure, colour)
+
+
+def scan_tracks(scan: ScanView) -> tuple[Track, ...]:
+    """What changed over the shots: frequency, phase, amplitude, linewidth, S/N."""
+    tracks = [scan.tracks[index] for index in sorted(scan.tracks)]
+    made = []
+    for title, name in (("frequency Hz", "frequency_hz"), ("phase °", "phase_deg"), ("amplitude", "amplitude")):
+        rows = [(t.index, value, not t.used) for t in tracks if (value := getattr(t, name)) is not None]
+        made.append(_track(title, rows))
+    points = [scan.history[index] for index in sorted(scan.history)]
+    bounds = {(c.metric, c.metabolite): (c.minimum if c.minimum is not None else c.maximum) for c in scan.limits}
+    widths = [(p.shot_index, p.fwhm_hz, False) for p in points if p.fwhm_hz is not None and p.shot_index is not None]
+    limit = bounds.get(("fwhm_hz", None))
+    in_ppm = bounds.get(("fwhm_ppm", None))
+    if limit is None and in_ppm is not None and scan.header is not None:
+        limit = in_ppm * scan.header.spectrometer_frequency_mhz
+    made.append(_track("linewidth Hz", widths, limit))
+    snrs = [
+        (p.shot_index, p.snr_lcmodel, False) for p in points if p.snr_lcmodel is not None and p.shot_index is not None
+    ]
+    made.append(_track("S/N", snrs, bounds.get(("snr_lcmodel", None))))
+    return tuple(track for track in made if track.shots)
+
+
+def _track(title: str, rows: Sequence[tuple[int, float, bool]], limit: float | None = None) -> Track:
+    return Track(title, tuple(r[0] for r in rows), tuple(r[1] for r in rows), tuple(r[2] for r in rows), limit)
+
+
+def tracks(scan: ScanView, width: int, height: int, *, colour: bool) -> str:
+    """As many tracks as fit, in two columns where there is room; the last ones are left away."""
+    shown = scan_tracks(scan)
+    if not shown:
+        return ""
+    columns = 2 if width >= 100 or (width >= 70 and height < _MIN_TRACK_ROWS * len(shown)) else 1
+    rows = max(1, min(math.ceil(len(shown) / columns), height // _MIN_TRACK_ROWS))
+    shown = shown[: rows * columns]
+    n_last = max(1, scan.n_planned or 0, max(max(t.shots) for t in shown) + 1)
+    each_height, each_width = height // rows, width // columns
+    cells = [_draw_track(track, n_last, each_width, each_height, colour=colour).splitlines() for track in shown]
+    lines: list[str] = []
+    for first in range(0, len(cells), columns):
+        lines.extend("".join(parts) for parts in zip(*cells[first : first + columns], strict=True))
+    return "\n".join(lines)
+
+
+def _draw_track(track: Track, n_shots: int, width: int, height: int, *, colour: bool) -> str:
+    figure = _figure(width, height - 1)
+    low, high = min(track.values), max(track.values)
+    if track.limit is not None:
+        low, high = min(low, track.limit), max(high, track.limit)
+        _line(figure, [0.5, n_shots + 0.5], [track.limit] * 2, "┈", "yellow", colour)
+    for left_out, symbol, name in ((False, "•", "cyan"), (True, "x", "red+")):
+        pairs = [
+            (i + 1, v) for i, v, out in zip(track.shots, track.values, track.left_out, strict=True) if out is left_out
+        ]
+        if pairs:
+            marker = plotext.marker(symbol, name) if colour else plotext.marker(symbol)
+            figure.draw(figure.signal([p[0] for p in pairs], [p[1] for p in pairs], marker=marker))
+    margin = 0.08 * (high - low) or 0.1 * abs(high) or 1.0
+    figure.ruler("y").lim(low - margin, high + margin)
+    figure.ruler("y").ticks([low, high], [number(low).rjust(6), number(high).rjust(6)])
+    figure.ruler("x").lim(0.5, n_shots + 0.5)
+    figure.ruler("x").ticks([], [])
+    figure.axes(False)
+    figure.axes(True, axis="y", side="left")
+    last = f"{track.title}  {number(track.values[-1])}"
+    if track.limit is not None:
+        last += f"  (limit {number(track.limit)})"
+    return last[:width].ljust(width) + "\n" + _text(figure, colour)
+
+
+def _figure(width: int, height: int) -> Any:
+    plotext.terminal.limit(False, False)
+    figure = plotext.figure
+    figure.clear.all()
+    figure.plot_size(width, height)
+    figure.theme("colorless")
+    return figure
+
+
+def _line(figure: Any, x: Sequence[float], y: Sequence[float], symbol: str, name: str | None, colour: bool) -> None:
+    marker = plotext.marker(symbol, name) if colour and name is not None else plotext.marker(symbol)
+    signal = figure.signal(list(x), list(y), marker=marker)
+    signal.lines(True)
+    figure.draw(signal)
+
+
+def _text(figure: Any, colour: bool) -> str:
+    return str(figure.build().string(colorless=not colour)).rstrip("\n")

@@ -1,0 +1,237 @@
+"""What is said of a scan, in words and rows: pure functions from the model to text, without layout or colour codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from scanner_agent.records import (
+    Finding,
+    Forecast,
+    Severity,
+    TriggerState,
+    Verdict,
+)
+from scanner_agent.view.model import Link, ScanView, ViewState
+from scanner_agent.view.tables import NOTHING, current_limits, limit_text, number
+
+STATES = {
+    Verdict.COLLECTING: ("COLLECTING", "…"),
+    Verdict.GOOD: ("GOOD", "✓"),
+    Verdict.WATCH: ("WATCH", "!"),
+    Verdict.STOP: ("STOP", "■"),
+    Verdict.CANNOT_JUDGE: ("CANNOT JUDGE", "?"),
+}
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One scan's texts. `style` is a key for colours: a verdict's value, or `lost` / `waiting`."""
+
+    title: str
+    word: str
+    symbol: str
+    style: str
+    advice: str
+    reasons: tuple[str, ...]
+    progress: str
+    forecast: str
+    alive: str
+    alarmed: bool
+    """True if `alive` tells of something wrong."""
+    visit: str
+    request: str
+    """A trigger that waits for a person, or what became of the last one."""
+
+
+def panel(state: ViewState, scan_id: str | None, at: float) -> Panel:
+    """Texts for one scan, or for the wait before the first."""
+    alive, alarmed = _alive(state, state.scans.get(scan_id) if scan_id is not None else None, at)
+    scan = state.scans.get(scan_id) if scan_id is not None else None
+    if scan is None:
+        return Panel(
+            title="no scan yet",
+            word="NO LINK" if state.link is Link.LOST else "COLLECTING",
+            symbol="✕" if state.link is Link.LOST else "…",
+            style="lost" if state.link is Link.LOST else "waiting",
+            advice="Waiting for the first scan." if state.link is Link.CONNECTED else "Waiting for the daemon.",
+            reasons=(state.link_text,) if state.link_text else (),
+            progress="",
+            forecast="",
+            alive=alive,
+            alarmed=alarmed,
+            visit="",
+            request="",
+        )
+    word, symbol = STATES[scan.verdict]
+    style = scan.verdict.value
+    advice = _advice(scan)
+    reasons = _reasons(scan)
+    if state.link is Link.LOST and not scan.ended:
+        # A verdict that can no longer change must not look alive.
+        advice = f"Connection to the daemon lost. Last known: {word} – {advice}"
+        word, symbol, style = "NO LINK", "✕", "lost"
+    return Panel(
+        title=_title(scan),
+        word=word,
+        symbol=symbol,
+        style=style,
+        advice=advice,
+        reasons=reasons,
+        progress=_progress(scan),
+        forecast=_forecast(scan),
+        alive=alive,
+        alarmed=alarmed,
+        visit=_visit(state, scan),
+        request=_request(scan),
+    )
+
+
+def _title(scan: ScanView) -> str:
+    parts = [scan.scan_id]
+    if scan.header is not None:
+        sequence = scan.header.sequence
+        if sequence is not None and scan.header.echo_time_s is not None:
+            sequence += f" TE {1000 * scan.header.echo_time_s:g}"
+        parts += [text for text in (sequence, scan.header.scanner) if text]
+    if scan.protocol is not None:
+        parts.append(scan.protocol)
+    return " · ".join(parts)
+
+
+def _advice(scan: ScanView) -> str:
+    text = None
+    if scan.report is not None:
+        text = f"Scan ended. {scan.report.advice_text}"
+        if scan.report.end.status.value == "aborted":
+            text = f"Scan aborted{_because(scan.report.end.reason)}. {scan.report.advice_text}"
+    elif scan.assessment is not None:
+        text = scan.assessment.advice_text
+    return text or "Keep going: the first shots are being collected."
+
+
+def _because(reason: str) -> str:
+    return f" ({reason})" if reason else ""
+
+
+def _reasons(scan: ScanView) -> tuple[str, ...]:
+    flagged = tuple(f"{_where(f)}{f.text}" for f in scan.findings if f.severity is not Severity.NOTE)
+    broken = tuple(limit_text(check) for check in current_limits(scan) if check.met is False)
+    notes = tuple(f.text for f in scan.findings if f.severity is Severity.NOTE)
+    return flagged + broken + notes
+
+
+def _where(finding: Finding) -> str:
+    name = finding.kind.value.replace("_", " ")
+    if finding.first_shot is None:
+        return f"{name}: "
+    last = finding.last_shot
+    shots = f"shot {finding.first_shot + 1}"
+    if last is not None and last != finding.first_shot:
+        shots = f"shots {finding.first_shot + 1}–{last + 1}"
+    return f"{name}, {shots}: "
+
+
+def _progress(scan: ScanView) -> str:
+    used = left_out = 0
+    if scan.assessment is not None:
+        used, left_out = scan.assessment.n_shots_used, scan.assessment.n_shots_left_out
+    if scan.report is not None:
+        used = sum(track.used for track in scan.report.shots)
+        left_out = len(scan.report.shots) - used
+    planned = scan.n_planned
+    parts = [f"{used} shots used", f"{left_out} left out", f"{NOTHING if planned is None else planned} planned"]
+    if planned and not scan.ended:
+        seen = used + left_out
+        interval = scan.shot_interval_s
+        if interval is not None and planned > seen:
+            parts.append(f"{_duration((planned - seen) * interval)} left")
+    return " · ".join(parts)
+
+
+def fraction_done(scan: ScanView) -> float | None:
+    """Shots seen over shots planned, 0-1; None if nobody says how many are planned."""
+    if scan.ended:
+        return 1.0
+    planned = scan.n_planned
+    if not planned or scan.assessment is None:
+        return 0.0 if planned else None
+    return min(1.0, (scan.assessment.n_shots_used + scan.assessment.n_shots_left_out) / planned)
+
+
+def _duration(seconds: float) -> str:
+    total = max(0, round(seconds))
+    return f"{total} s" if total < 60 else f"{total // 60} min {total % 60:02d} s"
+
+
+def _forecast(scan: ScanView) -> str:
+    if scan.report is not None:
+        return ""
+    forecast = scan.assessment.forecast if scan.assessment is not None else None
+    if forecast is None:
+        return "Forecast: not yet"
+    return "Forecast: " + ", ".join(_forecast_parts(forecast))
+
+
+def _forecast_parts(forecast: Forecast) -> list[str]:
+    parts = []
+    chance = forecast.probability_pass
+    if chance is not None:
+        says = "will pass" if chance >= 0.9 else "will not pass" if chance <= 0.1 else "may pass"
+        parts.append(f"{says} ({100 * chance:.0f} %)")
+    if forecast.shots_needed:
+        parts.append(f"{forecast.shots_needed} more shots needed")
+    elif forecast.shots_needed == 0:
+        parts.append("limits already met")
+    elif forecast.can_extend is False:
+        parts.append("more shots cannot help")
+    snr = forecast.snr_lcmodel
+    if snr is not None:
+        parts.append(f"S/N {number(snr.expected)} ({number(snr.low)}–{number(snr.high)}) at the end")
+    for name, interval in list(forecast.percent_sd.items())[:1]:
+        parts.append(f"%SD of {name} {number(interval.expected)} ({number(interval.low)}–{number(interval.high)})")
+    return parts or [next(iter(forecast.missing.values()), "not yet")]
+
+
+def _alive(state: ViewState, scan: ScanView | None, at: float) -> tuple[str, bool]:
+    if state.link is not Link.CONNECTED:
+        since = "" if state.link_since is None else f" for {_duration(at - state.link_since)}"
+        text = f"daemon lost{since}, reconnecting" if state.link is Link.LOST else "connecting to the daemon"
+        return text, state.link is Link.LOST
+    health = state.health
+    if health is not None and health.state == "refusing":
+        return "daemon cannot keep shots: " + "; ".join(health.problems), True
+    if scan is None or scan.last_shot_at is None:
+        return ("daemon is getting ready", False) if health is not None and not health.ready else ("connected", False)
+    if scan.ended:
+        return "scan ended", False
+    waiting = health.shots_waiting if health is not None else 0
+    silent = scan.silent_for_s(at)
+    if silent is not None and not waiting:
+        return f"no data for {_duration(silent)}", True
+    age = f"last shot {max(0.0, at - scan.last_shot_at):.0f} s ago"
+    return (f"{age}, {waiting} shots waiting", False) if waiting > 1 else (age, False)
+
+
+def _visit(state: ViewState, scan: ScanView) -> str:
+    others = state.visit(scan.scan_id)
+    if not others:
+        return ""
+    return "Visit: " + " · ".join(tab_text(other) for other in others)
+
+
+def tab_text(scan: ScanView) -> str:
+    """Short name of a scan with its state's symbol."""
+    word, symbol = STATES[scan.verdict]
+    return f"{scan.scan_id} {symbol} {word}"
+
+
+def _request(scan: ScanView) -> str:
+    texts = {
+        TriggerState.PROPOSED: "waits for your confirmation",
+        TriggerState.ACTIVE: "sent, not yet acknowledged by the scanner",
+        TriggerState.ACKNOWLEDGED: "acknowledged by the scanner",
+        TriggerState.EXPIRED: "expired",
+        TriggerState.WITHDRAWN: "withdrawn",
+    }
+    latest = max(scan.triggers.values(), key=lambda trigger: trigger.created_at, default=None)
+    return "" if latest is None else f"Request to the scanner: {latest.text} – {texts[latest.state]}"
