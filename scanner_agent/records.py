@@ -114,6 +114,9 @@ class ScanHeader(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, 
     """True if the coils were combined before this program saw the data."""
     shots_averaged: bool = False
     """True if the file holds only the average of its shots: movement cannot be seen in it."""
+    eddy_current_corrected: bool | None = None
+    """True if the scanner already took the water reference's phase off, so that it must not be done again; None if the
+    source does not say."""
     prescan_frequency_hz: float | None = None
     """Centre frequency found by the prescan, Hz relative to `spectrometer_frequency_mhz`."""
     shim_linewidth_hz: Annotated[float, Meta(gt=0.0)] | None = None
