@@ -1,1 +1,7 @@
-"""judge"""
+"""The judgement: from the signs of the shots and the fits of their averages to a verdict, causes and advice. Pure."""
+
+from scanner_agent.judge.judge import Judge
+from scanner_agent.judge.judgement import Judgement, SegmentJudgement
+from scanner_agent.judge.signs import FitSummary, ScanContext, ShotSigns
+
+__all__ = ["FitSummary", "Judge", "Judgement", "ScanContext", "SegmentJudgement", "ShotSigns"]

@@ -1,0 +1,141 @@
+"""From signs to a table of numbers that can be compared from shot to shot.
+
+One row a shot, one column a feature (`COLUMNS`), NaN where a sign is missing; a table of standard errors beside it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scanner_agent.judge.signs import ShotSigns
+from scanner_agent.scan_protocol import JudgementSettings
+
+COLUMNS = ("frequency", "log_amplitude", "broadening", "log_water", "lipid", "water_phase", "phase", "misfit")
+"""Hz; natural log; Hz; natural log; over NAA; radians; radians; z of the reduced chi-square."""
+FREQUENCY, AMPLITUDE, BROADENING, WATER, LIPID, WATER_PHASE, PHASE, MISFIT = range(8)
+LEVEL = (FREQUENCY, AMPLITUDE, BROADENING, WATER, LIPID)
+"""Columns whose level a pose sets."""
+SHOTWISE = (FREQUENCY, PHASE, AMPLITUDE, MISFIT)
+"""Columns that a movement during the shot itself disturbs."""
+
+_UNKNOWN_LOG_SD = 1.0
+
+
+def prior_scatter(settings: JudgementSettings, n_excitations: float) -> NDArray[np.float64]:
+    """Scatter of a still head per stored frame, (8,), units of `COLUMNS`; averaging inside a frame lessens it."""
+    s = settings
+    one = np.array(
+        [
+            s.frequency_scatter_hz,
+            s.amplitude_scatter,
+            s.broadening_scatter_hz,
+            s.water_scatter,
+            s.lipid_scatter,
+            math.radians(s.water_phase_scatter_deg),
+            math.radians(s.phase_scatter_deg),
+            1.0,  # misfit is in units of its own standard error
+        ]
+    )
+    return one / math.sqrt(max(n_excitations, 1.0))
+
+
+def row_of(signs: ShotSigns) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Features of one shot and their standard errors, both (8,).
+
+    A frequency change that the scanner announced is taken off: raising the centre frequency raises the stored frequency
+    (ppm = 4.65 - f/f0) by as much.
+    """
+    value, error = np.full(8, np.nan), np.full(8, np.nan)
+    if signs.frequency_hz is not None:
+        value[FREQUENCY] = signs.frequency_hz - signs.frequency_update_hz
+        error[FREQUENCY] = signs.frequency_sd_hz or 0.0
+    if signs.amplitude is not None and signs.amplitude > 0:
+        value[AMPLITUDE] = math.log(signs.amplitude)
+        error[AMPLITUDE] = (signs.amplitude_sd or 0.0) / signs.amplitude
+    if signs.broadening_hz is not None:
+        value[BROADENING] = signs.broadening_hz
+        error[BROADENING] = signs.broadening_sd_hz or 0.0
+    if signs.residual_water is not None and signs.residual_water > 0:
+        value[WATER] = math.log(signs.residual_water)
+        error[WATER] = min((signs.residual_water_sd or 0.0) / signs.residual_water, _UNKNOWN_LOG_SD)
+    if signs.lipid is not None:
+        value[LIPID] = signs.lipid
+        error[LIPID] = signs.lipid_sd or 0.0
+    if signs.water_phase_deg is not None:
+        value[WATER_PHASE] = math.radians(signs.water_phase_deg)
+        error[WATER_PHASE] = math.radians(signs.water_phase_sd_deg or 0.0)
+    if signs.phase_deg is not None:
+        value[PHASE] = math.radians(signs.phase_deg)
+        error[PHASE] = math.radians(signs.phase_sd_deg or 0.0)
+    if signs.misfit is not None and signs.misfit_sd:
+        value[MISFIT] = (signs.misfit - 1.0) / signs.misfit_sd
+        error[MISFIT] = 0.0
+    return value, error
+
+
+@dataclass
+class FeatureTable:
+    """Rows of all usable shots so far, in order of acquisition; grows by doubling."""
+
+    n: int = 0
+    shot_index: NDArray[np.int64] = field(default_factory=lambda: np.zeros(64, dtype=np.int64))
+    group: NDArray[np.int64] = field(default_factory=lambda: np.zeros(64, dtype=np.int64))
+    """0: off or not edited, 1: on."""
+    value: NDArray[np.float64] = field(default_factory=lambda: np.zeros((64, 8)))
+    error: NDArray[np.float64] = field(default_factory=lambda: np.zeros((64, 8)))
+
+    def append(self, signs: ShotSigns) -> None:
+        """Add one shot."""
+        if self.n == len(self.shot_index):
+            for name in ("shot_index", "group", "value", "error"):
+                array = getattr(self, name)
+                setattr(self, name, np.concatenate([array, np.zeros_like(array)]))
+        self.shot_index[self.n] = signs.shot_index
+        self.group[self.n] = 1 if signs.edit_condition == "on" else 0
+        self.value[self.n], self.error[self.n] = row_of(signs)
+        self.n += 1
+
+    def window(self, first: int, last: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Copies of rows [first, last) with the constant difference of ON from OFF taken off the level columns."""
+        value, error = self.value[first:last].copy(), self.error[first:last]
+        group = self.group[first:last]
+        on = group == 1
+        if 3 <= on.sum() <= len(group) - 3:
+            half = 0.5 * (robust_centre(value[on][:, LEVEL]) - robust_centre(value[~on][:, LEVEL]))
+            half[~np.isfinite(half)] = 0.0
+            value[np.ix_(on, LEVEL)] -= half
+            value[np.ix_(~on, LEVEL)] += half
+            angle = value[:, WATER_PHASE]
+            turn = circular_mean(angle[on]) - circular_mean(angle[~on])
+            if np.isfinite(turn):
+                value[on, WATER_PHASE] = wrapped(angle[on] - turn)
+        return value, error
+
+
+def robust_centre(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Median over rows, ignoring NaN; NaN where a column has none. (n, k) -> (k,)."""
+    filled = np.sort(values, axis=0)  # NaN last
+    count = np.isfinite(values).sum(axis=0)
+    low, high = np.maximum(count - 1, 0) // 2, count // 2
+    columns = np.arange(values.shape[1])
+    if len(filled) == 0:
+        return np.full(values.shape[1], np.nan)
+    high = np.minimum(high, len(filled) - 1)
+    centre = 0.5 * (filled[low, columns] + filled[high, columns])
+    centre[count == 0] = np.nan
+    return np.asarray(centre)
+
+
+def wrapped(angle: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Angles into (-pi, pi]."""
+    return np.asarray(np.angle(np.exp(1j * angle)))
+
+
+def circular_mean(angle: NDArray[np.float64]) -> float:
+    """Mean direction, radians; NaN without any."""
+    known = angle[np.isfinite(angle)]
+    return float(np.angle(np.exp(1j * known).sum())) if len(known) else math.nan

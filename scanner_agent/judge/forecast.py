@@ -1,0 +1,231 @@
+"""What the planned end will bring, from one fit: S/N, linewidth and %SD with intervals, given no later event.
+
+S/N and %SD on LCModel's scale rest on the fit's residual: the noise's variance falls with the number of shots, the part
+that the model does not explain (FQN above 1) stays. So
+
+    S/N(n') = S/N(n) * sqrt(q / (q - 1 + n/n')),   q = FQN at n,
+
+and %SD grows as the inverse. Logarithms are normal; their SDs come from the protocol and are checked by simulation.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from scanner_agent.judge.signs import FitSummary
+from scanner_agent.records import Forecast, Interval, LimitCheck
+from scanner_agent.scan_protocol import JudgementSettings, Limit, Metric, ScanProtocol
+
+_Z90 = 1.6448536269514722
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """A positive number at some number of shots: its logarithm is normal."""
+
+    value: float
+    log_sd: float
+
+    def interval(self) -> Interval:
+        """With its 5 and 95 % quantiles."""
+        return Interval(
+            expected=self.value,
+            low=self.value * math.exp(-_Z90 * self.log_sd),
+            high=self.value * math.exp(_Z90 * self.log_sd),
+        )
+
+    def probability_below(self, bound: float) -> float:
+        """Probability of lying at or below `bound`."""
+        if self.log_sd <= 0:
+            return float(self.value <= bound)
+        return 0.5 * math.erfc(-math.log(bound / self.value) / (self.log_sd * math.sqrt(2)))
+
+
+def snr_growth(fit_quality: float | None, n_now: float, n_end: float) -> float:
+    """Factor on S/N (LCModel's scale) from n_now to n_end effective shots."""
+    excess = max((fit_quality or 1.0) - 1.0, 0.0)
+    return math.sqrt((excess + 1.0) / (excess + n_now / n_end))
+
+
+def expect(
+    fit: FitSummary, metric: str, metabolite: str | None, n_end: float, s: JudgementSettings
+) -> Expectation | None:
+    """One number at n_end effective shots; None if the fit does not say it."""
+    n_now = max(fit.n_effective, 1e-9)
+    growth = snr_growth(fit.fit_quality, n_now, n_end)
+    ahead = math.sqrt(max(math.log(max(n_end / n_now, 1.0)), 0.0))
+    snr = max(fit.snr_lcmodel or 3.0, 1.0)
+    match metric:
+        case "snr_lcmodel" | "snr_naa":
+            value = fit.snr_lcmodel if metric == "snr_lcmodel" else fit.snr_naa
+            gain = growth if metric == "snr_lcmodel" else math.sqrt(n_end / n_now)
+            return _expectation(value, gain, s.forecast_snr_sd * ahead)
+        case "fwhm_hz" | "fwhm_ppm":
+            value = fit.fwhm_hz if metric == "fwhm_hz" else fit.fwhm_ppm
+            return _expectation(value, 1.0, s.forecast_fwhm_sd / snr * math.sqrt(max(1 - n_now / n_end, 0.0)))
+        case "percent_sd_lcmodel" | "percent_sd":
+            table = fit.percent_sd_lcmodel if metric == "percent_sd_lcmodel" else fit.percent_sd
+            value = table.get(metabolite or "")
+            gain = 1 / growth if metric == "percent_sd_lcmodel" else math.sqrt(n_now / n_end)
+            return _expectation(value, gain, s.forecast_percent_sd_sd / snr * math.sqrt(max(1 - n_now / n_end, 0.0)))
+        case "subtraction_artefact":
+            return _expectation(fit.subtraction_artefact, 1.0, 0.3 * ahead)
+    return None
+
+
+def _expectation(value: float | None, gain: float, log_sd: float) -> Expectation | None:
+    if value is None or not math.isfinite(value) or value <= 0:
+        return None
+    return Expectation(value * gain, log_sd)
+
+
+def passing(limit: Limit, expectation: Expectation) -> float:
+    """Probability that the limit is met."""
+    if limit.maximum is not None:
+        return expectation.probability_below(limit.maximum)
+    return 1.0 - expectation.probability_below(limit.minimum or 0.0)
+
+
+def probability_pass(
+    fit: FitSummary, protocol: ScanProtocol, n_end: float, water_fwhm_hz: float | None = None
+) -> float | None:
+    """Probability that all limits are met at n_end effective shots; None if one cannot be told.
+
+    Limits on noise (S/N, %SD) fail together, those on width by themselves: the weakest of each kind are multiplied.
+    """
+    if any(c.value is None and c.met is None for c in check_limits(fit, protocol, water_fwhm_hz)):
+        return None
+    parts = [kind_probability(fit, protocol, n_end, kind) for kind in ("noise", "width", "artefact")]
+    if water_fwhm_hz is not None:
+        bounds = [x.maximum for x in protocol.limits if x.metric == "water_fwhm_hz" and x.maximum is not None]
+        parts += [float(water_fwhm_hz <= bound) for bound in bounds]
+    known = [p for p in parts if p is not None]
+    return math.prod(known) if known else None
+
+
+def kind_probability(fit: FitSummary, protocol: ScanProtocol, n_end: float, kind: str) -> float | None:
+    """Smallest probability among the limits of one kind (noise, width, artefact); None if none of them is known."""
+    found = []
+    for limit in protocol.limits:
+        if limit.metric == "water_fwhm_hz" or _KIND[limit.metric] != kind:
+            continue
+        if limit.metabolite in fit.not_found:
+            found.append(0.0)
+            continue
+        expectation = expect(fit, limit.metric, limit.metabolite, n_end, protocol.judgement)
+        if expectation is not None:
+            found.append(passing(limit, expectation))
+    return min(found) if found else None
+
+
+_KIND: dict[Metric, str] = {
+    "snr_lcmodel": "noise",
+    "snr_naa": "noise",
+    "percent_sd_lcmodel": "noise",
+    "percent_sd": "noise",
+    "fwhm_hz": "width",
+    "fwhm_ppm": "width",
+    "subtraction_artefact": "artefact",
+}
+
+
+def shots_needed(
+    fit: FitSummary, protocol: ScanProtocol, n_end: float, shot_worth: float, water_fwhm_hz: float | None
+) -> int | None:
+    """Shots beyond n_end after which all limits will probably be met; 0 if at n_end, None if not within the extension.
+
+    `shot_worth`: effective shots per stored frame.
+    """
+    s = protocol.judgement
+    most = math.ceil(s.max_extension * n_end / max(shot_worth, 1e-9))
+
+    def enough(extra: int) -> bool:
+        p = probability_pass(fit, protocol, n_end + extra * shot_worth, water_fwhm_hz)
+        return p is not None and p >= s.extend_probability
+
+    if enough(0):
+        return 0
+    if not enough(most):
+        return None
+    low, high = 0, most
+    while high - low > 1:  # bisection: more shots never make it worse
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
+def forecast(
+    fit: FitSummary | None,
+    protocol: ScanProtocol,
+    n_shots_planned: int,
+    n_end: float,
+    shot_worth: float,
+    water_fwhm_hz: float | None,
+) -> Forecast:
+    """The record, for n_end effective shots at the planned end."""
+    if fit is None or fit.failed:
+        return Forecast(n_shots_planned=n_shots_planned, missing={"all": "no fit of this pose yet"})
+    s = protocol.judgement
+    missing: dict[str, str] = {}
+
+    def interval(metric: str, metabolite: str | None = None) -> Interval | None:
+        expectation = expect(fit, metric, metabolite, n_end, s)
+        if expectation is None:
+            missing[metabolite or metric] = "the fit does not say it"
+        return expectation.interval() if expectation else None
+
+    percent = {name: found for name in protocol.gated if (found := interval("percent_sd_lcmodel", name)) is not None}
+    probability = probability_pass(fit, protocol, n_end, water_fwhm_hz)
+    needed = shots_needed(fit, protocol, n_end, shot_worth, water_fwhm_hz) if probability is not None else None
+    if probability is None:
+        missing["probability_pass"] = "a number that a limit needs is missing"
+    elif needed is None:
+        missing["shots_needed"] = "more shots cannot help"
+    return Forecast(
+        n_shots_planned=n_shots_planned,
+        snr_lcmodel=interval("snr_lcmodel"),
+        fwhm_hz=interval("fwhm_hz"),
+        percent_sd=percent,
+        probability_pass=probability,
+        shots_needed=needed,
+        can_extend=None if probability is None else needed is not None,
+        missing=missing,
+    )
+
+
+def check_limits(fit: FitSummary | None, protocol: ScanProtocol, water_fwhm_hz: float | None) -> tuple[LimitCheck, ...]:
+    """Each limit of the protocol against the fit as it is now."""
+    checks = []
+    for limit in protocol.limits:
+        value = _value(fit, limit, water_fwhm_hz)
+        met: bool | None = None
+        if value is not None:
+            met = value <= limit.maximum if limit.maximum is not None else value >= (limit.minimum or 0.0)
+        elif fit is not None and limit.metabolite in fit.not_found:
+            met = False
+        checks.append(
+            LimitCheck(
+                metric=limit.metric,
+                metabolite=limit.metabolite,
+                value=value,
+                minimum=limit.minimum,
+                maximum=limit.maximum,
+                unit=limit.unit,
+                source=limit.source,
+                met=met,
+            )
+        )
+    return tuple(checks)
+
+
+def _value(fit: FitSummary | None, limit: Limit, water_fwhm_hz: float | None) -> float | None:
+    if limit.metric == "water_fwhm_hz":
+        return water_fwhm_hz
+    if fit is None or fit.failed:
+        return None
+    if limit.metric in ("percent_sd_lcmodel", "percent_sd"):
+        value = getattr(fit, limit.metric).get(limit.metabolite)
+    else:
+        value = getattr(fit, limit.metric)
+    return float(value) if value is not None and math.isfinite(value) else None

@@ -1,0 +1,133 @@
+"""Movement as findings: what was seen, what it costs, what is left."""
+
+from __future__ import annotations
+
+import math
+
+from scanner_agent.judge.causes import Cause, Seen
+from scanner_agent.judge.track import MOVEMENTS, Course, Event
+from scanner_agent.records import Advice, FindingKind, Severity
+
+_UNITS = {
+    "frequency": ("frequency_step_hz", 1.0),
+    "log_amplitude": ("amplitude_step_log", 1.0),
+    "broadening": ("broadening_step_hz", 1.0),
+    "log_water": ("residual_water_step_log", 1.0),
+    "lipid": ("lipid_step_ratio", 1.0),
+    "water_phase": ("water_phase_step_deg", 180 / math.pi),
+}
+
+
+def motion_causes(course: Course, seen: Seen, pose: int, probability: float | None) -> list[Cause]:
+    """One cause per sudden change. `pose` is the one that the scan is judged by, `probability` its chance to pass."""
+    causes = []
+    for event in course.events:
+        if event.kind in MOVEMENTS:
+            causes.append(_movement(event, course, seen, pose, probability))
+        elif event.kind == "water":
+            causes.append(
+                Cause(
+                    kind=FindingKind.WATER_SUPPRESSION,
+                    severity=Severity.WATCH,
+                    advice=Advice.CONTINUE,
+                    first_shot=event.first_shot,
+                    raised_at_shot=event.raised_at_shot,
+                    last_shot=event.last_shot,
+                    evidence=_evidence(event),
+                    text=f"From shot {event.first_shot + 1} on the residual water is another, nothing else changed: the"
+                    " water suppression has changed.",
+                )
+            )
+        elif event.kind == "lipid":
+            causes.append(
+                Cause(
+                    kind=FindingKind.LIPID_CONTAMINATION,
+                    severity=Severity.WATCH,
+                    advice=Advice.CONTINUE,
+                    first_shot=event.first_shot,
+                    raised_at_shot=event.raised_at_shot,
+                    last_shot=event.last_shot,
+                    evidence=_evidence(event),
+                    text=f"From shot {event.first_shot + 1} on there is more fat: consistent with a small movement.",
+                )
+            )
+        else:
+            causes.append(
+                Cause(
+                    kind=FindingKind.COIL_FAULT,
+                    severity=Severity.WATCH,
+                    advice=Advice.CHECK_HARDWARE,
+                    first_shot=event.first_shot,
+                    raised_at_shot=event.raised_at_shot,
+                    last_shot=event.last_shot,
+                    evidence=_evidence(event),
+                    text=f"From shot {event.first_shot + 1} on the signal's strength is another, its frequency and"
+                    " width are not: consistent with a change of gain or a fault of the receive coil.",
+                )
+            )
+    return causes
+
+
+def _movement(event: Event, course: Course, seen: Seen, pose: int, probability: float | None) -> Cause:
+    at = event.first_shot + 1
+    kept = course.pose_shots(pose)
+    used = course.pose_shots(pose, used_only=True)
+    s = seen.protocol.judgement
+    if event.kind == "burst":
+        lost = [i for i in course.hit_shots() if event.first_shot <= i <= event.last_shot]
+        return Cause(
+            kind=FindingKind.MOTION_DURING_SCAN,
+            severity=Severity.WATCH,
+            advice=Advice.CONTINUE,
+            blocking=False,
+            first_shot=event.first_shot,
+            raised_at_shot=event.raised_at_shot,
+            last_shot=event.last_shot,
+            evidence={"shots_left_out": float(len(lost))},
+            text=f"The head moved for a moment (shots {at} to {event.last_shot + 1}) and lies as before:"
+            f" {len(lost)} shots are left out. Ask the patient to lie still.",
+        )
+    if event.kind == "moving":
+        return Cause(
+            kind=FindingKind.MOTION_DURING_SCAN,
+            severity=Severity.WATCH,
+            advice=Advice.CONTINUE,
+            first_shot=event.first_shot,
+            raised_at_shot=event.raised_at_shot,
+            last_shot=event.last_shot,
+            evidence=_evidence(event),
+            text=f"The head is moving since shot {at}: ask the patient to lie still, and watch the next shots.",
+        )
+    passes = probability is not None and probability >= s.extend_probability
+    lost_cause = probability is not None and probability < s.stop_probability and seen.can_extend is False
+    kept_text = f"shots {kept[0] + 1} to {kept[-1] + 1} are kept ({len(used)} used)" if kept else "nothing is kept"
+    if lost_cause:
+        rest = (
+            "No pose can reach the limits in the time left: repeat the localiser, place the voxel again and start"
+            " again."
+        )
+    elif passes:
+        rest = f"{kept_text[0].upper()}{kept_text[1:]} and are enough; poses are never mixed."
+    else:
+        rest = (
+            f"{kept_text[0].upper()}{kept_text[1:]}; poses are never mixed. The voxel may lie elsewhere now: repeat the"
+            " localiser to be sure."
+        )
+    return Cause(
+        kind=FindingKind.MOTION_DURING_SCAN,
+        severity=Severity.STOP if lost_cause else Severity.WATCH,
+        advice=Advice.REPRESCRIBE if not passes else Advice.CONTINUE,
+        blocking=not passes,
+        first_shot=event.first_shot,
+        raised_at_shot=event.raised_at_shot,
+        last_shot=event.last_shot,
+        evidence=_evidence(event),
+        text=f"The head moved at shot {at}. {rest}",
+    )
+
+
+def _evidence(event: Event) -> dict[str, float]:
+    found = {_UNITS[name][0]: value * _UNITS[name][1] for name, value in event.change if name in _UNITS}
+    if event.statistic:
+        found["step_statistic"] = event.statistic
+    return found

@@ -1,0 +1,214 @@
+"""Verdicts of whole scans: what is good stays good, what is lost is said, and nothing is good without evidence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from scanner_agent.judge import FitSummary, Judge, ScanContext, ShotSigns
+from scanner_agent.records import Advice, FindingKind, Severity, Verdict
+from scanner_agent.scan_protocol import load_protocol
+from tests.unit.judge.judge_scans import Scan, burst, changed, judged, mega_header, press_header, step, still_scan
+
+
+def test_a_still_head_is_collecting_then_good_to_the_end() -> None:
+    live, end = judged(still_scan(1))
+    assert {j.verdict for j in live[:7]} == {Verdict.COLLECTING}
+    assert {j.verdict for j in live[7:]} == {Verdict.GOOD}
+    assert end.verdict == Verdict.GOOD
+    assert end.advice == Advice.CONTINUE
+    assert end.findings == ()
+    assert len(end.used_shots) == 64
+    assert [c.met for c in end.limits] == [True, True, True]
+    assert end.forecast is not None
+    assert end.forecast.probability_pass is not None
+
+
+def test_a_step_splits_the_scan_and_keeps_the_first_pose() -> None:
+    live, end = judged(step(still_scan(2), 33))
+    raised = next(i for i, j in enumerate(live) if j.findings)
+    assert 33 <= raised <= 36
+    assert live[raised].verdict == Verdict.WATCH
+    assert live[raised].findings[0].kind == FindingKind.MOTION_DURING_SCAN
+    assert end.verdict == Verdict.GOOD
+    assert [(s.first_shot, s.last_shot) for s in end.segments] == [(0, 32), (33, 63)]
+    assert end.segments[0].is_best
+    assert max(end.used_shots) == 32
+    assert "shot 34" in end.advice_text
+    finding = end.findings[0]
+    assert (finding.first_shot, finding.raised_at_shot) == (33, raised)
+    assert "frequency_step_hz" in finding.evidence
+
+
+def test_after_a_step_that_leaves_too_little_the_scan_is_stopped() -> None:
+    weak = still_scan(4, snr_end=8.6, percent_sd_end=17.0)
+    live, end = judged(step(weak, 30, amplitude=0.75, wider=4.0))
+    assert end.verdict == Verdict.STOP
+    assert end.advice == Advice.REPRESCRIBE
+    assert live[-1].verdict == Verdict.STOP
+    assert end.findings[0].kind == FindingKind.MOTION_DURING_SCAN
+
+
+def test_a_burst_is_left_out_and_the_rest_is_good() -> None:
+    _, end = judged(burst(still_scan(3), 20, 25))
+    assert end.verdict == Verdict.GOOD
+    assert [f.kind for f in end.findings] == [FindingKind.MOTION_DURING_SCAN]
+    assert len({20, 21, 22, 23, 24, 25} & set(end.left_out)) >= 5
+    assert len(end.left_out) <= 8
+    assert len(end.segments) == 1
+
+
+def test_poor_shim_is_stopped_and_named() -> None:
+    live, end = judged(
+        still_scan(
+            5, fwhm_hz=16.0, context=ScanContext(water_fwhm_hz=16.0), header=press_header(shim_linewidth_hz=16.0)
+        )
+    )
+    assert live[8].findings[0].kind == FindingKind.POOR_SHIM
+    assert live[20].verdict == Verdict.STOP
+    assert (end.verdict, end.advice) == (Verdict.STOP, Advice.RESHIM)
+
+
+def test_low_snr_is_stopped_and_a_little_low_is_extended() -> None:
+    live, end = judged(still_scan(6, snr_end=4.0, percent_sd_end=40.0))
+    assert live[8].findings[0].kind == FindingKind.LOW_SNR
+    assert live[20].verdict == Verdict.STOP
+    assert end.verdict == Verdict.STOP
+    live, end = judged(still_scan(7, snr_end=7.6, fit_quality=1.05))
+    assert end.verdict == Verdict.WATCH
+    assert end.advice == Advice.EXTEND
+    assert end.extend_shots is not None
+    assert 0 < end.extend_shots <= 32
+
+
+def test_displacement_needs_two_signs_and_is_never_called_proven() -> None:
+    offset_only = still_scan(8, offset_hz=15.0)
+    _, end = judged(offset_only)
+    assert end.verdict == Verdict.GOOD
+    moved = still_scan(8, offset_hz=12.0, context=ScanContext(water_fwhm_hz=12.5))
+    live, end = judged(moved)
+    assert live[8].findings[0].kind == FindingKind.VOXEL_DISPLACED
+    assert end.verdict == Verdict.WATCH
+    assert end.advice == Advice.REPRESCRIBE
+    assert "no proof" in end.findings[0].text
+    assert "consistent with" in end.findings[0].text
+
+
+def test_without_any_fit_the_verdict_is_cannot_judge_never_good() -> None:
+    live, _ = judged(still_scan(9), every_fit=False)
+    assert {j.verdict for j in live[7:]} == {Verdict.CANNOT_JUDGE}
+    scan = still_scan(9)
+    judge = Judge(scan.header, scan.protocol)
+    judge.settle(scan.signs)
+    assert judge.finish(None).verdict == Verdict.CANNOT_JUDGE
+
+
+@pytest.mark.parametrize("hole", ["snr_lcmodel", "fwhm_ppm", "percent_sd_lcmodel"])
+def test_a_missing_number_that_a_limit_needs_is_cannot_judge(hole: str) -> None:
+    scan = still_scan(10)
+    judge = Judge(scan.header, scan.protocol)
+    poses = judge.settle(scan.signs)
+    fit = scan.fit(poses[0])
+    assert fit is not None
+    fit = replace(fit, **{hole: {} if hole == "percent_sd_lcmodel" else None})
+    end = judge.finish({0: fit}, scan.context)
+    assert end.verdict == Verdict.CANNOT_JUDGE
+    assert hole in end.advice_text
+
+
+def test_a_gated_metabolite_fitted_as_nothing_breaks_its_limit() -> None:
+    scan = still_scan(10)
+    judge = Judge(scan.header, scan.protocol)
+    fit = scan.fit(judge.settle(scan.signs)[0])
+    assert fit is not None
+    end = judge.finish(replace(fit, percent_sd_lcmodel={}, not_found=frozenset({"Glu"})), scan.context)
+    assert end.verdict == Verdict.STOP
+    assert [c.met for c in end.limits if c.metabolite == "Glu"] == [False]
+
+
+def test_a_missing_water_reference_alone_is_no_reason_not_to_judge() -> None:
+    _, end = judged(still_scan(11, context=ScanContext()))
+    assert end.verdict == Verdict.GOOD
+
+
+def test_unsupported_editing_is_cannot_judge_and_no_accusation() -> None:
+    scan = still_scan(12, header=mega_header(edit_pulse_ppm=(4.56, 7.5)), protocol="generic_mega")
+    live, end = judged(scan)
+    assert {j.verdict for j in live} == {Verdict.CANNOT_JUDGE}
+    assert end.findings == ()
+    assert "not supported" in end.advice_text
+
+
+def test_an_averaged_file_is_judged_by_its_limits_with_a_note() -> None:
+    header = press_header(shots_averaged=True, n_shots_planned=1)
+    protocol = load_protocol("press_te35_tr3000_3t")
+    judge = Judge(header, protocol)
+    judge.settle([ShotSigns(shot_index=0)])
+    fit = FitSummary(
+        shots=frozenset({0}),
+        n_effective=1.0,
+        snr_lcmodel=17.0,
+        fwhm_hz=6.0,
+        fwhm_ppm=0.05,
+        percent_sd_lcmodel={"Glu": 9.0},
+    )
+    end = judge.finish(fit)
+    assert end.verdict == Verdict.GOOD
+    assert [(f.kind, f.severity) for f in end.findings] == [(FindingKind.MOVEMENT_NOT_OBSERVABLE, Severity.NOTE)]
+    assert "cannot be seen" in end.advice_text
+
+
+def test_a_gap_in_the_shots_is_found() -> None:
+    scan = still_scan(13)
+    scan = replace(scan, signs=[x for x in scan.signs if not 20 <= x.shot_index < 32])
+    _, end = judged(scan)
+    gap = next(f for f in end.findings if f.kind == FindingKind.DATA_GAP)
+    assert gap.severity == Severity.WATCH
+    assert gap.evidence["shots_missing"] == 12
+
+
+def test_coils_that_were_left_out_are_told() -> None:
+    _, end = judged(still_scan(14, context=ScanContext(water_fwhm_hz=8.0, coils_left_out={2: "no signal"})))
+    assert end.findings[0].kind == FindingKind.COIL_FAULT
+    assert end.advice == Advice.CHECK_HARDWARE
+
+
+def test_wrong_editing_labels_are_told() -> None:
+    scan = still_scan(15, header=mega_header(n_shots_planned=64), protocol="mega_te68_3t", snr_end=40.0)
+    scan = replace(scan, context=replace(scan.context, edit_order_agrees=False, edit_order_decided_from="data"))
+    _, end = judged(scan)
+    assert end.findings[0].kind == FindingKind.EDITING_ERROR
+
+
+def test_the_same_input_gives_the_same_output() -> None:
+    scan = burst(step(still_scan(16), 40), 10, 14)
+    assert judged(scan)[1] == judged(scan)[1]
+
+
+def test_an_announced_frequency_change_is_no_movement() -> None:
+    scan = changed(
+        still_scan(17), 30, 63, lambda x: {"frequency_hz": (x.frequency_hz or 0) + 9.0, "frequency_update_hz": 9.0}
+    )
+    _, end = judged(scan)
+    assert end.verdict == Verdict.GOOD
+    assert not [f for f in end.findings if f.severity != Severity.NOTE]
+
+
+def _strong_first_shots(scan: Scan) -> Scan:
+    factor = {0: 1.35, 1: 1.12}
+    return changed(
+        scan,
+        0,
+        1,
+        lambda x: {
+            "amplitude": (x.amplitude or 1.0) * factor[x.shot_index],
+            "residual_water": (x.residual_water or 1.0) * 4,
+        },
+    )
+
+
+def test_shots_before_steady_state_are_no_movement() -> None:
+    _, end = judged(_strong_first_shots(still_scan(18, snr=6.0)))
+    assert end.verdict == Verdict.GOOD
+    assert not [f for f in end.findings if f.severity != Severity.NOTE]
