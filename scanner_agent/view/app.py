@@ -11,7 +11,7 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.events import Resize
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from scanner_agent.records import Verdict
 from scanner_agent.view import plots
@@ -70,28 +70,38 @@ class WatchApp(App[int]):
     Screen.wide #left { width: 2fr; }
     Screen.wide #table_scroll { width: 1fr; min-width: 48; padding-left: 2; }
     #left { height: 1fr; }
-    Footer { height: 1; }
+    #keys { height: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("s", "pane('spectrum')", "Spectrum"),
-        Binding("t", "pane('shots')", "Shots"),
-        Binding("m", "pane('table')", "Table"),
-        Binding("p", "next_part", "ON/OFF/diff"),
-        Binding("tab,right", "next_scan(1)", "Next scan", priority=True),
-        Binding("shift+tab,left", "next_scan(-1)", show=False, priority=True),
-        Binding("f", "freeze", "Freeze"),
-        Binding("question_mark,h", "help", "Help"),
-        Binding("q", "quit", "Quit"),
+        Binding("s", "pane('spectrum')"),
+        Binding("t", "pane('shots')"),
+        Binding("m", "pane('table')"),
+        Binding("p", "next_part"),
+        Binding("tab,right", "next_scan(1)", priority=True),
+        Binding("shift+tab,left", "next_scan(-1)", priority=True),
+        Binding("f", "freeze"),
+        Binding("question_mark,h", "help"),
+        Binding("q", "quit"),
     ]
 
     def __init__(
-        self, state: Callable[[], ViewState], *, clock: Callable[[], float] = time.time, colour: bool = True
+        self,
+        state: Callable[[], ViewState],
+        *,
+        scan_id: str | None = None,
+        clock: Callable[[], float] = time.time,
+        colour: bool = True,
+        until: Callable[[ViewState], bool] | None = None,
     ) -> None:
-        """`state` gives the latest state at any time; `clock` the Unix time that ages are counted from."""
+        """`state` gives the latest state at any time; `clock` the Unix time that ages are counted from.
+
+        `scan_id`: the scan to show; None: the latest. `colour`: False for plots without colour.
+        `until`: ends the view when it says so.
+        """
         super().__init__(ansi_color=True)
-        self._latest, self._clock, self._colour = state, clock, colour
+        self._latest, self._clock, self._colour, self._until = state, clock, colour, until
         self._frozen: tuple[ViewState, float] | None = None
-        self._chosen: str | None = None
+        self._chosen = scan_id
         self._pane = "spectrum"
         self._part = 0
         self._bell_for: set[str] = set()
@@ -114,7 +124,7 @@ class WatchApp(App[int]):
                 yield Block("shots")
             with VerticalScroll(id="table_scroll"):
                 yield Block("table")
-        yield Footer(show_command_palette=False)
+        yield Block("keys")
 
     def on_mount(self) -> None:
         """Begin to follow the session."""
@@ -130,6 +140,9 @@ class WatchApp(App[int]):
 
     def redraw(self) -> None:
         """Bring every block up to date; cheap when nothing changed within the second."""
+        if self._until is not None and self._until(self._latest()):
+            self.exit()
+            return
         state, at = self._frozen or (self._latest(), self._clock())
         drawn = (id(state), int(at), self._pane, self._part, self._chosen, self.size)
         if drawn == self._drawn:
@@ -165,9 +178,10 @@ class WatchApp(App[int]):
         self._line("forecast", words.forecast)
         self._line("visit", words.visit if height >= 26 else "")
         self._line("request", words.request)
+        self._block("keys").show(self._keys(state, scan))
 
     def _draw_body(self, scan: ScanView | None) -> None:
-        wide = self.size.width >= WIDE and self.size.height >= TALL
+        wide = self._wide
         self.screen.set_class(wide, "wide")
         for name, container in (("spectrum", "spectrum"), ("shots", "shots"), ("table", "table_scroll")):
             self.query_one(f"#{container}").set_class(not wide and name != self._pane, "hidden")
@@ -200,6 +214,20 @@ class WatchApp(App[int]):
             for scan in list(state.scans.values())[-6:]
         )
         return Text("│").join(tabs)
+
+    def _keys(self, state: ViewState, scan: ScanView | None) -> Text:
+        """The keys that do something now, in the order of use."""
+        keys = [] if self._wide else [("s", "spectrum"), ("t", "shots"), ("m", "table")]
+        if scan is not None and len(scan.parts) > 1:
+            keys.append(("p", "part"))
+        if len(state.scans) > 1:
+            keys.append(("⇥", "scan"))
+        keys += [("f", "freeze"), ("?", "help"), ("q", "quit")]
+        return Text("  ").join(Text.assemble((key, "reverse"), " ", word) for key, word in keys)
+
+    @property
+    def _wide(self) -> bool:
+        return self.size.width >= WIDE and self.size.height >= TALL
 
     def _line(self, name: str, content: str | Text) -> None:
         self._block(name).show(content)

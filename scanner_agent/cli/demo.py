@@ -1,0 +1,261 @@
+"""`scanner-agent demo`: a simulated scanner, a real daemon and the view, in one terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scanner_agent.errors import ScannerAgentError
+
+if TYPE_CHECKING:
+    from scanner_agent.records import ScanReport
+    from scanner_agent.simulate import SimulatedScan
+    from scanner_agent.view.model import ViewState
+    from scanner_agent.view.session import Session
+
+_READY_WITHIN_S = 300.0
+_REPORT_WITHIN_S = 60.0
+_LOOK_S = 4.0
+"""How long the end of a scan stays in view."""
+
+
+class DemoError(ScannerAgentError):
+    """The demonstration could not go on."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One scan of the demonstration."""
+
+    scan_id: str
+    sequence: str
+    scenario: str
+    n_shots: int
+    shot_interval_s: float
+    """Instead of the repetition time."""
+    onset_shot: int | None = None
+
+    def simulate(self, seed: int) -> SimulatedScan:
+        """The scan, with 32 coils."""
+        from scanner_agent.simulate import simulate_scan
+
+        return simulate_scan(
+            self.scenario,
+            seed=seed,
+            sequence=self.sequence,  # type: ignore[arg-type]
+            n_shots=self.n_shots,
+            onset_shot=self.onset_shot,
+            severity=None if self.onset_shot is None else 0.7,
+            scan_id=self.scan_id,
+        )
+
+
+PARTS = (
+    Part("demo-press", "PRESS", "motion_step", n_shots=64, shot_interval_s=0.3, onset_shot=32),
+    Part("demo-mega-press", "MEGA-PRESS", "still", n_shots=160, shot_interval_s=0.12),
+)
+
+
+def demo(
+    seed: Annotated[int, typer.Option(help="Seed of the simulation.")] = 1,
+) -> None:
+    """Watch a simulated patient move half-way through a scan; ends by itself.
+
+    A 32-coil PRESS scan, then a MEGA-PRESS scan, time compressed, go through real sockets to a daemon of their own
+    (on free ports, in a temporary folder: a daemon that runs already is not disturbed).
+    """
+    from scanner_agent.view.run import print_line
+    from scanner_agent.view.session import Session
+
+    with _daemon() as (url, process, log):
+        session = Session(url)
+        try:
+            _wait_until_ready(session, process, log)
+            sending = _Sending(url, seed)
+            sending.start()
+            _show(session, sending)
+            sending.finish()
+            reports = [scan.report for scan in session.state.scans.values() if scan.report is not None]
+            _check(reports, log)
+        finally:
+            session.close()
+    if sys.stdout.isatty():
+        from scanner_agent.view.text import report_lines
+
+        for report in reports:
+            print_line(f"{report.scan.scan_id}:")
+            for line in report_lines(report):
+                print_line(f"  {line}")
+
+
+def _check(reports: Sequence[ScanReport], log: Path) -> None:
+    if len(reports) < len(PARTS):
+        raise DemoError(
+            f"only {len(reports)} of {len(PARTS)} reports came; the daemon's last words: {_last_words(log)}"
+        )
+
+
+@contextlib.contextmanager
+def _daemon() -> Iterator[tuple[str, subprocess.Popen[bytes], Path]]:
+    """A daemon on free ports in a folder of its own; stopped and removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="scanner-agent-demo-") as folder:
+        port = _free_ports()
+        config, log = Path(folder) / "agent.toml", Path(folder) / "daemon.log"
+        state = Path(folder) / "state"
+        config.write_text(f'state_directory = "{state.as_posix()}"\n[listen]\nport = {port}\n', encoding="utf-8")
+        with log.open("wb") as stream:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "scanner_agent", "run", "--config", str(config)],
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            try:
+                yield f"tcp://127.0.0.1:{port}", process, log
+            finally:
+                process.send_signal(signal.SIGTERM)
+                try:
+                    process.wait(15.0)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+
+def _free_ports() -> int:
+    """The first of three neighbouring ports that nobody listens on."""
+    for _ in range(100):
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            first = stack.enter_context(socket.socket())
+            first.bind(("127.0.0.1", 0))
+            port = int(first.getsockname()[1])
+            for offset in (1, 2):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port + offset))
+            return port
+    raise DemoError("no three free neighbouring ports on this machine")
+
+
+def _wait_until_ready(session: Session, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Step until the daemon's worker has compiled; a progress line meanwhile."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    began = time.monotonic()
+    said = -10.0
+    status = console.status("starting the daemon") if console.is_terminal else contextlib.nullcontext()
+    with status:
+        while (health := session.state.health) is None or not health.ready:
+            elapsed = time.monotonic() - began
+            if process.poll() is not None or elapsed > _READY_WITHIN_S:
+                raise DemoError(f"the daemon did not become ready; its last words: {_last_words(log)}")
+            text = f"the daemon compiles its kernels (the first start only): {elapsed:.0f} s"
+            if console.is_terminal:
+                status.update(text)  # type: ignore[union-attr]
+            elif elapsed - said >= 10.0:
+                said = elapsed
+                console.print(text)
+            session.step(0.25)
+
+
+def _show(session: Session, sending: _Sending) -> None:
+    from scanner_agent.view.run import follow_lines, print_line, run_app
+
+    until = _Ending(sending)
+    if sys.stdout.isatty():
+        run_app(session, until=until)
+    else:
+        follow_lines(session, print_line, until=until)
+
+
+def _last_words(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    return " | ".join(line for line in lines[-6:] if line.strip()) or "none"
+
+
+@dataclass
+class _Sending:
+    """Plays the scans in a thread of its own, as the scanner side would."""
+
+    url: str
+    seed: int
+    failed: ScannerAgentError | None = None
+    all_sent_at: float | None = None
+    next_scan: threading.Event = field(default_factory=threading.Event)
+    stop: threading.Event = field(default_factory=threading.Event)
+    thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin."""
+        self.thread = threading.Thread(target=self._play_all, name="scanner")
+        self.thread.start()
+
+    def finish(self) -> None:
+        """Wait for the end; raises what went wrong."""
+        self.stop.set()
+        self.next_scan.set()
+        if self.thread is not None:
+            self.thread.join()
+        if self.failed is not None:
+            raise self.failed
+
+    def _play_all(self) -> None:
+        try:
+            for n, part in enumerate(PARTS):
+                self._play(part, self.seed + n)
+                if n + 1 < len(PARTS):
+                    self.next_scan.wait(_REPORT_WITHIN_S)
+                if self.stop.is_set():
+                    return
+        except ScannerAgentError as error:
+            self.failed = error
+        finally:
+            self.all_sent_at = time.monotonic()
+
+    def _play(self, part: Part, seed: int) -> None:
+        from scanner_agent.records import ShotKind
+        from scanner_agent.wire.client import ShotSender
+
+        scan = part.simulate(seed)
+        with ShotSender(scan.header, self.url) as sender:
+            due = time.monotonic()
+            for shot in scan.shots():
+                sender.send(shot)
+                if shot.shot_kind is ShotKind.METABOLITE:
+                    due += part.shot_interval_s
+                    if self.stop.wait(max(0.0, due - time.monotonic())):
+                        return
+            sender.end()
+
+
+@dataclass
+class _Ending:
+    """Tells when enough has been seen: each report has stood for a while, or nothing more can come."""
+
+    sending: _Sending
+    seen: dict[str, float] = field(default_factory=dict)
+
+    def __call__(self, state: ViewState) -> bool:
+        now = time.monotonic()
+        for name, scan in state.scans.items():
+            if scan.report is not None:
+                self.seen.setdefault(name, now)
+        if self.seen and now - min(self.seen.values()) > _LOOK_S:
+            self.sending.next_scan.set()
+        if self.sending.failed is not None:
+            return True
+        if len(self.seen) == len(PARTS):
+            return now - max(self.seen.values()) > _LOOK_S
+        sent = self.sending.all_sent_at
+        return sent is not None and now - sent > _REPORT_WITHIN_S
