@@ -67,7 +67,10 @@ class ScanFile:
         self.digests: dict[tuple[str, int], bytes] = {}
         self.header_digest = self.end_digest = b""
         self.n_records = 0
-        self.last_at = time.time()
+        self.n_shots = 0
+        """Metabolite shots."""
+        self._highest = -1
+        self.last_at = time.monotonic()
         self._unsynced: list[Spooled] = []
         for frame in self.file.recover():
             self._remember(decode_frame(frame), frame.tag)
@@ -75,6 +78,9 @@ class ScanFile:
     def _remember(self, record: Spooled, digest: bytes) -> None:
         if isinstance(record, Shot):
             self.digests[record.shot_kind.value, record.shot_index] = digest
+            if record.shot_kind is ShotKind.METABOLITE:
+                self.n_shots += 1
+                self._highest = max(self._highest, record.shot_index)
         elif isinstance(record, ScanHeader):
             self.header, self.header_digest = record, digest
         else:
@@ -92,7 +98,7 @@ class ScanFile:
         self.file.append(frames[0], frames[1] if len(frames) == 2 else b"", digest)
         self._remember(record, digest)
         self._unsynced.append(record)
-        self.last_at = time.time()
+        self.last_at = time.monotonic()
 
     def sync(self) -> None:
         """All records are on disk when this returns; on `SpoolError` those since the last sync are forgotten."""
@@ -102,6 +108,7 @@ class ScanFile:
             for record in self._unsynced:
                 if isinstance(record, Shot):
                     del self.digests[record.shot_kind.value, record.shot_index]
+                    self.n_shots -= record.shot_kind is ShotKind.METABOLITE
                 elif isinstance(record, ScanHeader):
                     self.header, self.header_digest = None, b""
                 else:
@@ -121,9 +128,10 @@ class ScanFile:
 
     def gaps(self, up_to: int | None = None) -> tuple[Range, ...]:
         """Metabolite shots that are missing below the highest seen, or below `up_to`."""
-        seen = {index for kind, index in self.digests if kind == ShotKind.METABOLITE.value}
-        stop = max(seen, default=-1) + 1 if up_to is None else up_to
-        return to_ranges([index for index in range(stop) if index not in seen])
+        stop = self._highest + 1 if up_to is None else up_to
+        if self.n_shots >= stop:  # the usual case, at no cost
+            return ()
+        return to_ranges([i for i in range(stop) if (ShotKind.METABOLITE.value, i) not in self.digests])
 
 
 class Spool:
@@ -218,6 +226,14 @@ class Spool:
             self.files.rename(scan.file.path, new)
             self.files.sync_directory(self.directory)
         scan.file.path = new
+
+    def probe(self) -> None:
+        """Raise `SpoolError` if the disk cannot be written to now."""
+        path = self.directory / "probe"
+        with spool_errors("the spool's disk cannot be written to"):
+            path.write_bytes(b"probe")
+            self.files.sync_directory(self.directory)
+            path.unlink()
 
     def mark_done(self, scan_id: str) -> None:
         """The scan's report is safe: it need not be worked on again. Raises `SpoolError`."""

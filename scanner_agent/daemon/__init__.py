@@ -1,1 +1,1 @@
-"""daemon"""
+"""The daemon: `ingest` (sockets and spool, no science), `worker` (science), and what joins them."""

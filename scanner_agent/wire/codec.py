@@ -230,6 +230,22 @@ def decode_request(frames: Sequence[Buffer], limits: Limits = DEFAULT_LIMITS) ->
     return record
 
 
+def identity_of(frames: Sequence[Buffer]) -> tuple[str, str | None, str | None, int | None]:
+    """Type, scan, shot kind and index that a message claims, as far as they can be read: for the refusal of it."""
+    try:
+        fields = unpack_map(frames[0], MAX_META_BYTES) if frames else {}
+    except RemoteProtocolError:
+        fields = {}
+    kind, scan_id = fields.get("type"), fields.get("scan_id")
+    shot_kind, shot_index = fields.get("shot_kind"), fields.get("shot_index")
+    return (
+        kind if isinstance(kind, str) and kind in _REQUESTS else "",
+        scan_id if isinstance(scan_id, str) and len(scan_id) <= 64 else None,
+        shot_kind if isinstance(shot_kind, str) and shot_kind in set(ShotKind) else None,
+        shot_index if isinstance(shot_index, int) and 0 <= shot_index <= MAX_SHOT_INDEX else None,
+    )
+
+
 def _with_payload(meta: _ShotMeta, payload: Buffer) -> Shot:
     wanted, got = meta.n_coils * meta.n_points * 8, memoryview(payload).nbytes
     if got != wanted:

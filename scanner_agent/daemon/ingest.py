@@ -1,0 +1,375 @@
+"""The ingest process: all sockets, the spool, the audit record; it starts and watches the worker. No science in here.
+
+One thread, one loop. It acknowledges as soon as its sockets are bound, whatever the worker does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import secrets
+import signal
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import msgspec
+import zmq
+
+from scanner_agent import __version__
+from scanner_agent.config import AgentConfig
+from scanner_agent.daemon.audit import AuditLog
+from scanner_agent.daemon.board import Board
+from scanner_agent.daemon.control import Control
+from scanner_agent.daemon.intake import Intake
+from scanner_agent.daemon.link import Message
+from scanner_agent.daemon.notify import Notifier
+from scanner_agent.daemon.publisher import Publisher
+from scanner_agent.daemon.supervisor import WORKER_COMMAND, Supervisor
+from scanner_agent.daemon.tries import TryBook
+from scanner_agent.daemon.triggers import TriggerBook
+from scanner_agent.durable import private_directory
+from scanner_agent.errors import ConfigError, SpoolError
+from scanner_agent.journal import Entry
+from scanner_agent.records import Assessment, Health, ScanReport, Trigger
+from scanner_agent.scan_protocol import match_protocol
+from scanner_agent.spool import Spool
+from scanner_agent.wire.codec import encode_reply
+from scanner_agent.wire.control import ControlReply, encode_control_reply
+from scanner_agent.wire.published import decode_record, encode_record
+from scanner_agent.wire.sockets import set_common_options
+
+log = logging.getLogger(__name__)
+_BATCH_MESSAGES = 64
+_BATCH_BYTES = 64 * 1024 * 1024
+_TICK_S = 0.25
+
+
+class Ingest:
+    """The daemon's front. `run` returns after `stop`."""
+
+    def __init__(self, config: AgentConfig, worker_command: Sequence[str] = WORKER_COMMAND) -> None:
+        """Take the state directory, recover the spool, bind the sockets. Raises `ConfigError`, `SpoolError`."""
+        self._config = config
+        self.instance = secrets.token_hex(8)
+        self._state = private_directory(config.state)
+        self._lock = _lock(self._state)
+        self.spool = Spool(self._state / "spool")
+        self._audit = AuditLog(self._state / "audit.jsonl")
+        self._tries = TryBook(self._state / "work")
+        self._board = Board()
+        self._triggers = TriggerBook(self._state / "triggers.log", self._audit)
+        self._triggers.tell = self._tell_trigger
+        self._intake = Intake(config, self.spool, instance=self.instance, version=__version__)
+        self._supervisor = Supervisor(config, self._tries, worker_command)
+        self._notifier = Notifier()
+        self._problems: dict[str, str] = {}
+        self._processed: dict[str, int] = {}
+        self._dead: set[str] = set()
+        self._stopping = False
+        self._looked_at = time.monotonic()
+        self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        ingest, publish, control = config.urls
+        self._ingest = self._bind(zmq.ROUTER, ingest, config.wire.max_payload_bytes)
+        self._publisher = Publisher(self._bind(zmq.XPUB, publish, 4096), self.instance)
+        self._control_socket = self._bind(zmq.ROUTER, control, 64 * 1024)
+        self._control = Control(
+            self._board,
+            self._triggers,
+            self._audit,
+            self._state / "journal",
+            health=self.health,
+            cursor=lambda: self._publisher.cursor,
+        )
+        for scan in self.spool.unfinished():
+            assert scan.header is not None
+            self._board.shot_came(scan.header, scan.n_shots, now=False)
+            self._intake.touched.add(scan.header.scan_id)
+        self._audit.add("start", version=__version__, instance=self.instance, config=msgspec.to_builtins(config))
+
+    def _bind(self, kind: int, url: str, max_message_bytes: int) -> zmq.Socket[bytes]:
+        socket = self._context.socket(kind)
+        # Publishing keeps some seconds of messages for a subscriber that is slow for a moment.
+        queue = 1000 if kind == zmq.XPUB else self._config.wire.max_queued_messages
+        set_common_options(socket, max_message_bytes=max_message_bytes, queue=queue)
+        try:
+            socket.bind(url)
+        except zmq.ZMQError as error:
+            raise ConfigError(f"cannot listen on {url}: {error} (does another daemon run?)") from None
+        return socket
+
+    def run(self) -> None:
+        """Work until `stop` is called or a signal comes."""
+        poller = zmq.Poller()
+        for socket in (self._ingest, self._publisher.socket, self._control_socket):
+            poller.register(socket, zmq.POLLIN)
+        poller.register(self._wake_read, zmq.POLLIN)
+        link_fd: int | None = None
+        self._notifier.ready()
+        try:
+            while not self._stopping:
+                events: dict[Any, int] = dict(poller.poll(int(_TICK_S * 1000)))
+                if self._ingest in events:
+                    self._take_requests()
+                if self._control_socket in events:
+                    self._take_control()
+                if self._publisher.socket in events:
+                    self._publisher.drain_subscriptions()
+                self._take_results()
+                self._tick()
+                link_fd = self._follow_link(poller, link_fd)
+        finally:
+            self.close()
+
+    def _follow_link(self, poller: zmq.Poller, old: int | None) -> int | None:
+        """Keep the poller looking at the present worker's link."""
+        link = self._supervisor.link
+        new = link.socket.fileno() if link is not None else None
+        if old is not None and old != new:
+            poller.unregister(old)
+        if new is not None and link is not None:
+            poller.register(new, zmq.POLLIN | (zmq.POLLOUT if link.backlog else 0))
+        return new
+
+    def _take_requests(self) -> None:
+        """One group: everything that waits, up to a bound, then one sync, then the answers."""
+        peers: list[bytes] = []
+        batch: list[list[bytes]] = []
+        size = 0
+        while len(batch) < _BATCH_MESSAGES and size < _BATCH_BYTES:
+            try:
+                peer, *frames = self._ingest.recv_multipart(zmq.DONTWAIT)
+            except zmq.Again:
+                break
+            peers.append(peer)
+            batch.append(frames)
+            size += sum(map(len, frames))
+        replies = self._intake.handle(batch)
+        for peer, reply in zip(peers, replies, strict=True):
+            with contextlib.suppress(zmq.Again):  # a peer that does not read its answers will ask again
+                self._ingest.send_multipart([peer, encode_reply(reply)], zmq.DONTWAIT)
+        self._tell_worker(now=True)
+
+    def _tell_worker(self, *, now: bool) -> None:
+        """How far each scan's file goes; what the worker has not read yet waits there."""
+        link = self._supervisor.link
+        for scan_id in self._intake.touched:
+            scan = self.spool.find(scan_id)
+            if scan is None or scan.header is None:
+                continue
+            self._board.shot_came(scan.header, scan.n_shots, now=now)
+            if link is None or scan_id in self._dead:
+                continue
+            reason = self._supervisor.give_up_reason(scan_id) if scan_id not in self._processed else None
+            self._processed.setdefault(scan_id, 0)
+            link.send({"type": "scan", "scan_id": scan_id, "size": scan.file.synced_size, "give_up": reason})
+        self._intake.touched.clear()
+
+    def _take_control(self) -> None:
+        for _ in range(_BATCH_MESSAGES):
+            try:
+                peer, *frames = self._control_socket.recv_multipart(zmq.DONTWAIT)
+            except zmq.Again:
+                return
+            self._send_control(peer, self._control.handle(peer, frames))
+
+    def _send_control(self, peer: bytes, answer: bytes) -> None:
+        with contextlib.suppress(zmq.Again):
+            self._control_socket.send_multipart([peer, answer], zmq.DONTWAIT)
+
+    def _tell_trigger(self, trigger: Trigger) -> None:
+        self._publisher.send("trigger", trigger.scan_id, encode_record(trigger))
+        answer = encode_control_reply(ControlReply(type="trigger", triggers=(trigger,)))
+        for peer in self._triggers.listeners():
+            self._send_control(peer, answer)
+
+    def _take_results(self) -> None:
+        link = self._supervisor.link
+        if link is None:
+            return
+        if link.backlog:
+            link.flush()
+        for message in link.receive():
+            self._supervisor.take(message)
+            self._take_result(message)
+
+    def _take_result(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "begin":
+            self._processed[message["scan_id"]] = message["position"]
+        elif kind == "entry":
+            self._publish_entry(msgspec.msgpack.decode(message["entry"], type=Entry))
+        elif kind in ("recent", "recall"):
+            record = decode_record(message["name"], message["record"])
+            self._board.take(message["scan_id"], record)
+            if kind == "recent" and message["name"] == "frame":
+                self._publisher.send("frame", message["scan_id"], message["record"])
+        elif kind == "done":
+            self._finished(message["scan_id"])
+        elif kind == "failed":
+            self._failed(message["scan_id"], message["position"], message["text"])
+        elif kind == "problem":
+            self._set_problem(message["what"], message["text"])
+        elif kind == "ready":
+            self._publisher.cursor = max(self._publisher.cursor, message["cursor"])
+
+    def _publish_entry(self, entry: Entry) -> None:
+        record = entry.decoded()
+        self._board.take(entry.scan_id, record)
+        self._publisher.send(entry.type, entry.scan_id, bytes(entry.record), entry.cursor)
+        if isinstance(record, Assessment | ScanReport):
+            self._consider(entry.scan_id, record)
+
+    def _consider(self, scan_id: str, result: Assessment | ScanReport) -> None:
+        scan = self.spool.find(scan_id)
+        try:
+            if scan is not None and scan.header is not None:
+                self._triggers.consider(result, scan_id, match_protocol(scan.header).trigger_mode)
+            if isinstance(result, ScanReport):
+                self._audit.add("verdict", scan_id=scan_id, verdict=result.verdict.value, advice=result.advice.value)
+            self._set_problem("audit", None)
+        except SpoolError as error:
+            self._set_problem("audit", str(error))
+
+    def _finished(self, scan_id: str) -> None:
+        try:
+            self.spool.mark_done(scan_id)
+        except SpoolError as error:
+            self._set_problem("spool", str(error))
+            return
+        self._tries.clear(scan_id)
+        self._processed.pop(scan_id, None)
+
+    def _failed(self, scan_id: str, position: int, text: str) -> None:
+        """The pipeline raised: count it, then have it tried again, or given up."""
+        log.warning("scan %s failed at record %d: %s", scan_id, position, text)
+        if self._supervisor.give_up_reason(scan_id) is not None:
+            self._dead.add(scan_id)  # not even giving up worked
+            self._set_problem(f"scan {scan_id}", f"scan {scan_id} cannot be read back: {text}")
+            return
+        self._supervisor.blame(scan_id, position, text)
+        self._processed.pop(scan_id, None)
+        self._intake.touched.add(scan_id)
+        self._tell_worker(now=False)
+
+    def _set_problem(self, what: str, text: str | None) -> None:
+        if text is None:
+            self._problems.pop(what, None)
+        else:
+            self._problems[what] = text
+
+    def _tick(self) -> None:
+        """What is to be done without anyone asking."""
+        if self._supervisor.is_dead():
+            self._take_results()  # what it said before it died
+            self._supervisor.bury()
+            log.warning("%s", self._supervisor.trouble)
+        if self._supervisor.start_if_due():
+            self._processed.clear()
+            self._dead.clear()
+            for scan in self.spool.unfinished():
+                if scan.header is not None and scan.file.synced_size:
+                    self._intake.touched.add(scan.header.scan_id)
+            self._tell_worker(now=False)
+        if time.monotonic() - self._looked_at >= 1.0:
+            self._looked_at = time.monotonic()
+            self._intake.check_disk()
+            if self._intake.close_silent():
+                self._tell_worker(now=False)
+        try:
+            self._triggers.expire()
+        except SpoolError as error:
+            self._set_problem("audit", str(error))
+        health = self.health()
+        self._publisher.tick(health)
+        self._notifier.tick(health, alive=self._supervisor.step_age_s <= self._config.worker.hang_limit_s)
+
+    def health(self) -> Health:
+        """How the daemon is."""
+        problems = [*self._problems.values(), *self.spool.problems.values()]
+        refusing = self._intake.problem
+        if refusing is not None:
+            problems.insert(0, refusing)
+        if not self._supervisor.ready:
+            problems.append(self._supervisor.trouble or self._supervisor.status)
+        if refusing is not None:
+            state = "refusing"
+        elif not self._supervisor.ready and self._supervisor.restarts == 0:
+            state = "starting"
+        else:
+            state = "degraded" if problems else "ok"
+        return msgspec.convert(
+            {
+                "ready": self._supervisor.ready,
+                "state": state,
+                "problems": problems,
+                "scans_open": sum(scan.end is None for scan in self.spool.scans.values()),
+                "shots_acknowledged": self._intake.acknowledged,
+                "shots_waiting": self._waiting(),
+                "messages_refused": self._intake.refused + self._control.refused,
+                "worker_restarts": self._supervisor.restarts,
+                "version": __version__,
+                "at": time.time(),
+            },
+            Health,
+        )
+
+    def _waiting(self) -> int:
+        """Records on disk that the worker has not begun with."""
+        return sum(
+            max(0, scan.n_records - self._processed.get(scan.header.scan_id, 0))
+            for scan in self.spool.scans.values()
+            if scan.header is not None and scan.file.path.suffix != ".done"
+        )
+
+    def stop(self) -> None:
+        """End `run` soon; may be called from a signal handler or another thread."""
+        self._stopping = True
+        with contextlib.suppress(OSError):
+            os.write(self._wake_write, b"x")
+
+    def close(self) -> None:
+        """Close everything; the spool holds what there is."""
+        self._notifier.stopping()
+        self._supervisor.stop()
+        with contextlib.suppress(SpoolError):
+            self._audit.add("stop", instance=self.instance)
+        self._context.destroy(linger=200)
+        self.spool.close()
+        self._triggers.close()
+        self._audit.close()
+        for fd in (self._wake_read, self._wake_write, self._lock):
+            os.close(fd)
+
+
+def _lock(state: Path) -> int:
+    """Hold the state directory for this process alone; raises `SpoolError`."""
+    fd = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(fd)
+        raise SpoolError(f"another daemon uses {state}") from None
+    return fd
+
+
+def run(
+    config: AgentConfig,
+    worker_command: Sequence[str] = WORKER_COMMAND,
+    on_start: Callable[[Ingest], None] = lambda _ingest: None,
+) -> None:
+    """The daemon in this process, until SIGTERM or SIGINT. Raises `ScannerAgentError`."""
+    ingest = Ingest(config, worker_command)
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        ingest.stop()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    on_start(ingest)
+    ingest.run()

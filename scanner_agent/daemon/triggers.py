@@ -1,0 +1,161 @@
+"""Requests to the scanner side: proposed by a verdict, confirmed by a person (or by the protocol), kept until done.
+
+The book is a framed file of its own: every change is on disk before it is told to anyone. Guard rails: at most
+`MAX_PER_SCAN` for a scan, a cool-down, never twice for one cause, never on `cannot_judge`, withdrawn when the cause
+is gone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from scanner_agent.daemon.audit import AuditLog
+from scanner_agent.durable import REAL_FILES, Files, FramedFile
+from scanner_agent.errors import RemoteProtocolError, SpoolError
+from scanner_agent.records import Advice, Assessment, FindingKind, ScanReport, Severity, Trigger, TriggerState, Verdict
+from scanner_agent.spool import scan_key
+
+KIND = b"scan-agent-trig"
+MAX_PER_SCAN = 3
+COOL_DOWN_S = 60.0
+LIFETIME_S = 1800.0
+SIGN_UP_S = 30.0
+_OPEN = (TriggerState.PROPOSED, TriggerState.ACTIVE)
+_CALLING = (Advice.EXTEND, Advice.RESHIM, Advice.REPRESCRIBE, Advice.REPEAT, Advice.CHECK_HARDWARE)
+
+
+class TriggerBook:
+    """All triggers that may still matter."""
+
+    def __init__(self, path: Path, audit: AuditLog, files: Files = REAL_FILES) -> None:
+        """Open and recover. Raises `SpoolError`."""
+        self._file = FramedFile(path, KIND, files)
+        self._audit = audit
+        self._triggers: dict[str, Trigger] = {}
+        for frame in self._file.recover():
+            try:
+                trigger = msgspec.msgpack.decode(frame.meta, type=Trigger)
+            except msgspec.DecodeError as error:
+                raise SpoolError(f"{path.name}: a trigger cannot be read: {error}") from error
+            self._triggers[trigger.trigger_id] = trigger
+        self._signed_up: dict[bytes, float] = {}
+        self.tell: Callable[[Trigger], None] = lambda _trigger: None
+        """Called after every change that is on disk."""
+
+    def _put(self, trigger: Trigger, event: str, **details: object) -> None:
+        self._audit.add(
+            event, trigger_id=trigger.trigger_id, scan_id=trigger.scan_id, advice=trigger.advice.value, **details
+        )
+        self._file.append(msgspec.msgpack.encode(trigger))
+        try:
+            self._file.sync()
+        except SpoolError:
+            self._file.roll_back()
+            raise
+        self._triggers[trigger.trigger_id] = trigger
+        self.tell(trigger)
+
+    def _change(self, trigger: Trigger, state: TriggerState, **details: object) -> None:
+        self._put(msgspec.structs.replace(trigger, state=state), f"trigger_{state.value}", **details)
+
+    def consider(self, result: Assessment | ScanReport, scan_id: str, mode: str) -> None:
+        """Propose, activate or withdraw as a new result asks for. Raises `SpoolError`."""
+        mine = [t for t in self._triggers.values() if t.scan_id == scan_id]
+        calling = result.advice in _CALLING and result.verdict in (Verdict.STOP, Verdict.WATCH)
+        for trigger in mine:
+            if trigger.state in _OPEN and trigger.reason is not None and not calling:
+                self._change(trigger, TriggerState.WITHDRAWN)
+        if mode == "off" or not calling or (result.verdict is Verdict.WATCH and result.advice is not Advice.EXTEND):
+            return
+        cause = next((f for f in result.findings if f.severity is not Severity.NOTE), None)
+        kind = cause.kind if cause else FindingKind.LOW_SNR
+        automatic = [t for t in mine if t.reason is not None]
+        if any(t.reason is kind and t.advice is result.advice for t in automatic) or len(automatic) >= MAX_PER_SCAN:
+            return
+        now = time.time()
+        if any(0 <= now - t.created_at < COOL_DOWN_S for t in automatic):
+            return
+        state = TriggerState.ACTIVE if mode == "auto" else TriggerState.PROPOSED
+        trigger = Trigger(
+            trigger_id=f"{scan_key(scan_id)[:16]}.{len(mine) + 1}",
+            scan_id=scan_id,
+            advice=result.advice,
+            extend_shots=result.extend_shots,
+            reason=kind,
+            text=result.advice_text,
+            evidence=cause.evidence if cause else {},
+            state=state,
+            created_at=now,
+            expires_at=now + LIFETIME_S,
+        )
+        self._put(trigger, f"trigger_{state.value}", cause=kind.value)
+
+    def ask(self, scan_id: str, initials: str, advice: Advice, extend_shots: int | None) -> None:
+        """A person asks: active at once. Raises `SpoolError`, `RemoteProtocolError`."""
+        mine = [t for t in self._triggers.values() if t.scan_id == scan_id]
+        if any(t.state in _OPEN and t.advice is advice and t.reason is None for t in mine):
+            raise RemoteProtocolError("already_asked", f"{advice.value} has been asked for and is not done yet")
+        now = time.time()
+        trigger = Trigger(
+            trigger_id=f"{scan_key(scan_id)[:16]}.{len(mine) + 1}",
+            scan_id=scan_id,
+            advice=advice,
+            extend_shots=extend_shots,
+            reason=None,
+            text=f"Asked for by {initials}.",
+            state=TriggerState.ACTIVE,
+            created_at=now,
+            expires_at=now + LIFETIME_S,
+        )
+        self._put(trigger, "trigger_asked", initials=initials)
+
+    def confirm(self, trigger_id: str, initials: str, *, accept: bool) -> None:
+        """A person decides on a proposed trigger. Raises `SpoolError`, `RemoteProtocolError`."""
+        trigger = self._find(trigger_id)
+        if trigger.state is not TriggerState.PROPOSED:
+            raise RemoteProtocolError("not_proposed", f"trigger {trigger_id} is {trigger.state.value}")
+        self._change(trigger, TriggerState.ACTIVE if accept else TriggerState.WITHDRAWN, initials=initials)
+
+    def done(self, trigger_id: str) -> None:
+        """The scanner side has it; saying so twice is harmless. Raises `SpoolError`, `RemoteProtocolError`."""
+        trigger = self._find(trigger_id)
+        if trigger.state is TriggerState.ACKNOWLEDGED:
+            return
+        if trigger.state is not TriggerState.ACTIVE:
+            raise RemoteProtocolError("not_active", f"trigger {trigger_id} is {trigger.state.value}")
+        self._change(trigger, TriggerState.ACKNOWLEDGED)
+
+    def _find(self, trigger_id: str) -> Trigger:
+        if trigger_id not in self._triggers:
+            raise RemoteProtocolError("unknown_trigger", f"no trigger {trigger_id}")
+        return self._triggers[trigger_id]
+
+    def open_triggers(self) -> tuple[Trigger, ...]:
+        """Triggers that are proposed or active."""
+        return tuple(t for t in self._triggers.values() if t.state in _OPEN)
+
+    def sign_up(self, peer: bytes) -> tuple[Trigger, ...]:
+        """A peer wants to be told of triggers for the next `SIGN_UP_S`; the open ones."""
+        self._signed_up[peer] = time.monotonic() + SIGN_UP_S
+        return self.open_triggers()
+
+    def listeners(self) -> list[bytes]:
+        """Peers that are signed up now."""
+        now = time.monotonic()
+        self._signed_up = {peer: until for peer, until in self._signed_up.items() if until > now}
+        return list(self._signed_up)
+
+    def expire(self) -> None:
+        """Expire what is overdue. Raises `SpoolError`."""
+        now = time.time()
+        for trigger in list(self._triggers.values()):
+            if trigger.state in _OPEN and now > trigger.expires_at:
+                self._change(trigger, TriggerState.EXPIRED)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

@@ -1,0 +1,116 @@
+"""Starts and ends daemons for tests, and makes plain scans to send to them."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from scanner_agent.records import ScanHeader, Shot, ShotKind
+from scanner_agent.wire import ControlClient
+
+DAEMON = Path(__file__).with_name("fake_daemon.py")
+
+
+def free_port() -> int:
+    """A port with two free ones after it."""
+    while True:
+        with socket.socket() as first:
+            first.bind(("127.0.0.1", 0))
+            port = int(first.getsockname()[1])
+            try:
+                for following in (port + 1, port + 2):
+                    with socket.socket() as other:
+                        other.bind(("127.0.0.1", following))
+            except OSError:
+                continue
+            return port
+
+
+class Daemon:
+    """One daemon process that can be killed and started again on the same state."""
+
+    def __init__(self, folder: Path, extra: str = "", tables: str = "", port: int | None = None) -> None:
+        self.port = port or free_port()
+        self.url = f"tcp://127.0.0.1:{self.port}"
+        self.state = folder / "state"
+        self.config = folder / "agent.toml"
+        self.config.write_text(
+            f"state_directory = {str(self.state)!r}\n{extra}\n[listen]\nport = {self.port}\n{tables}\n"
+        )
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self) -> Daemon:
+        self.process = subprocess.Popen(
+            [sys.executable, str(DAEMON), str(self.config)], stdout=subprocess.PIPE, text=True, cwd=DAEMON.parents[2]
+        )
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == "listening\n"
+        return self
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self._reap()
+
+    def stop(self) -> int:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self._reap()
+
+    def _reap(self) -> int:
+        assert self.process is not None
+        assert self.process.stdout is not None
+        code = self.process.wait(20)
+        self.process.stdout.close()
+        self.process = None
+        return code
+
+
+@contextmanager
+def running(folder: Path, extra: str = "", tables: str = "") -> Iterator[Daemon]:
+    daemon = Daemon(folder, extra, tables).start()
+    try:
+        yield daemon
+    finally:
+        if daemon.process is not None:
+            daemon.stop()
+
+
+def eventually(check: Callable[[], bool], timeout_s: float = 20.0) -> None:
+    """Wait for something that no event announces."""
+    deadline = time.monotonic() + timeout_s
+    while not check():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.02)
+
+
+def wait_ready(daemon: Daemon) -> None:
+    with ControlClient(daemon.url, timeout_s=20.0) as control:
+        eventually(lambda: control.health().ready)
+
+
+def header(scan_id: str, **changes: object) -> ScanHeader:
+    values: dict[str, object] = {
+        "scan_id": scan_id,
+        "spectrometer_frequency_mhz": 123.25,
+        "dwell_time_s": 2.5e-4,
+        "n_coils": 2,
+        "n_points": 128,
+        "sequence": "PRESS",
+        "n_shots_planned": 8,
+    }
+    return ScanHeader(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def shot(scan: ScanHeader, index: int, kind: ShotKind = ShotKind.METABOLITE, seed: int = 0) -> Shot:
+    rng = np.random.default_rng([seed, index, len(scan.scan_id), *scan.scan_id.encode()])
+    data = rng.normal(size=(scan.n_coils, scan.n_points, 2)).astype(np.float32).view(np.complex64)[..., 0]
+    return Shot(scan_id=scan.scan_id, shot_kind=kind, shot_index=index, data=data)
