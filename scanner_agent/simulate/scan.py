@@ -53,6 +53,8 @@ class SimulatedScan:
     """As the scanner would announce it."""
     truth: dict[str, Any]
     """What was put in, as JSON-able values."""
+    n_shots: int
+    """Shots of all kinds that `shots()` gives."""
     _make: Callable[[], Iterator[Shot]]
 
     def shots(self) -> Iterator[Shot]:
@@ -94,6 +96,11 @@ class ShotMaker:
         used = plan.n / (2.0 if setup.edited else 1.0)
         self.noise_sd = signal.naa_height * best * np.sqrt(used / setup.n_points) / parts.snr_naa
         """SD per real channel of one excitation where the covariance is 1, before the overall scale."""
+
+    @property
+    def n_shots(self) -> int:
+        """Shots of all kinds that arrive."""
+        return self._setup.n_noise_shots + self._setup.n_water_shots + int(np.count_nonzero(~self._plan.missing))
 
     @property
     def scale(self) -> float:

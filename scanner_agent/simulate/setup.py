@@ -148,7 +148,7 @@ def make_setup(
         mixing_time_s=0.01 if sequence == "STEAM" else None,
         voxel_size_mm=voxel_size_mm or ((30.0, 30.0, 30.0) if edited else (20.0, 20.0, 20.0)),
         voxel_position_mm=voxel_position_mm,
-        edit_pulse_ppm=(1.9, 7.46) if edited else None,
+        edit_pulse_ppm=((1.9, 1.5) if te > 0.075 else (1.9, 7.46)) if edited else None,
         edit_order=edit_order,
         phase_cycle_steps=phase_cycle_steps,
         basis=basis or basis_name(sequence, te, spectrometer_frequency_mhz),

@@ -125,7 +125,7 @@ def simulate_scan(
     sampling = Sampling(n_points, setup.dwell_time_s, spectrometer_frequency_mhz)
     timing = Timing(setup.echo_time_s, setup.repetition_time_s, spectrometer_frequency_mhz)
     details = draw_details(streams[5], sampling, line)
-    sets = _basis_sets(setup)
+    sets = basis_sets(setup)
     prescribed = voxel_signals(subject, sets, sampling, timing, details, line + plan.extra_fwhm_hz)
     moved = prescribed
     if plan.content_change > 0.0:
@@ -140,7 +140,7 @@ def simulate_scan(
     started = _STARTED_AT + 3600.0 * (seed % 100_000)
     maker = ShotMaker(identity, seed, started, parts)
     truth = scan_truth(scenario, seed, subject, parts, maker)
-    return SimulatedScan(_header(identity, started, setup, parts), truth, maker.all_shots)
+    return SimulatedScan(_header(identity, started, setup, parts), truth, maker.n_shots, maker.all_shots)
 
 
 @lru_cache(maxsize=8)
@@ -149,7 +149,8 @@ def _loaded(name: str, spectrometer_frequency_mhz: float) -> Mapping[str, BasisS
 
 
 @lru_cache(maxsize=4)
-def _basis_sets(setup: ScanSetup) -> Mapping[str, BasisSet]:
+def basis_sets(setup: ScanSetup) -> Mapping[str, BasisSet]:
+    """Basis sets of a scan, on its axis; kept for the next scan of the same setup."""
     return resampled(_loaded(setup.basis, setup.spectrometer_frequency_mhz), setup)
 
 
@@ -236,7 +237,7 @@ def _header(scan_id: str, started_at: float, setup: ScanSetup, parts: Ingredient
         n_shots_planned=setup.n_shots,
         n_edit_conditions=2 if setup.edited else 1,
         edit_pulse_ppm=setup.edit_pulse_ppm,
-        edit_pulse_bandwidth_hz=87.0 if setup.edited else None,
+        edit_pulse_bandwidth_hz=(66.0 if setup.echo_time_s > 0.075 else 87.0) if setup.edited else None,
         # A line at the stored frequency f lies f below the centre: the prescan would say -f.
         prescan_frequency_hz=round(-before, 2),
         shim_linewidth_hz=round(parts.prescribed.water_fwhm_hz, 2),

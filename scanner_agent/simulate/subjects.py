@@ -93,6 +93,8 @@ class Subject:
     """Initial frequency, Hz, of two eddy-current terms."""
     eddy_time_s: tuple[float, float]
     """Their time constants, seconds."""
+    water_mm: float | None = None
+    """Apparent water, mmol per litre; None: as the tissue has it."""
 
 
 def _positive(rng: np.random.Generator, mean: float, cv: float) -> float:

@@ -21,9 +21,12 @@ _WATER_WIDTH_HZ = 2.0
 _RESIDUAL_WIDTH_HZ = 4.0
 # An editing pulse near 1.9 ppm saturates their singlets, however well it is centred.
 _SATURATED = ("NAA", "NAAG")
+_SINGLETS = ("NAA", "NAAG", "Ace")
 # What is left of macromolecules in ON (those under the pulse are saturated) and OFF (coupled ones are dephased).
 _ON_SHARE = {"MM09": 1.0, "MM12": 0.9, "MM14": 0.6, "MM17": 0.1, "MM20": 0.1, "MM3co": 1.0}
 _OFF_SHARE = {"MM09": 0.5, "MM12": 0.9, "MM14": 0.9, "MM17": 0.9, "MM20": 1.0, "MM3co": 0.0}
+# ON 1.9 / OFF 1.5 ppm, symmetric about 1.7: what is coupled to 1.7 ppm looks the same in both.
+_SYMMETRIC_OFF_SHARE = {"MM09": 1.0, "MM12": 0.9, "MM14": 0.2, "MM17": 0.1, "MM20": 1.0, "MM3co": 1.0}
 _CO_EDITED_TE_S = 0.068
 
 
@@ -75,7 +78,7 @@ class VoxelSignals:
     lipid: Complex
     """Scalp lipid whose first point equals that of NAA."""
     naa_first_point: float
-    """3 x NAA."""
+    """3 x NAA (phantom without it: acetate)."""
     naa_height: float
     """Height of the tNAA singlets in the (OFF) spectrum: sum over points at their maximum."""
     fwhm_hz: float
@@ -167,7 +170,8 @@ def voxel_signals(
             f * tau * (1.0 - np.exp(-times / tau)) for f, tau in zip(subject.eddy_hz, subject.eddy_time_s, strict=True)
         )
     )
-    naa = 3.0 * subject.amounts_mm["NAA"] * metabolite_weight("NAA", timing)
+    main_line = next(name for name in _SINGLETS if name in subject.amounts_mm)
+    naa = 3.0 * subject.amounts_mm[main_line] * metabolite_weight(main_line, timing)
     common = shape * eddy
 
     def metabolites(spectrum: str, names: list[str]) -> Complex:
@@ -209,21 +213,25 @@ def voxel_signals(
         edited = [name for name in known if name not in _SATURATED]
         saturated = [name for name in known if name in _SATURATED]
         on_off = metabolites("on", edited) - metabolites("off", edited)
+        pulses = basis["off"].edit_pulse_ppm
+        symmetric = pulses is not None and abs(pulses[1] - 1.5) < 0.2
+        off_share = _SYMMETRIC_OFF_SHARE if symmetric else _OFF_SHARE
         tissue = {
-            "off": common * (metabolites("off", known) + macromolecules(_OFF_SHARE) + background),
-            "edit": common * (on_off + macromolecules({n: _ON_SHARE[n] - _OFF_SHARE[n] for n in _ON_SHARE})),
+            "off": common * (metabolites("off", known) + macromolecules(off_share) + background),
+            "edit": common * (on_off + macromolecules({n: _ON_SHARE[n] - off_share[n] for n in _ON_SHARE})),
             "saturation": common * (metabolites("on", saturated) - metabolites("off", saturated)),
         }
         plain = "off"
-    singlets = common * metabolites(plain, [n for n in ("NAA", "NAAG") if n in known])
+    singlets = common * metabolites(plain, [n for n in _SINGLETS if n in known])
     residual = sum(
         share * np.exp((2j * np.pi * f - np.pi * (_RESIDUAL_WIDTH_HZ + w)) * times)
         for f, w, share in draws.residual_lines
     )
+    water_mm = water_amount(subject.tissue, timing) if subject.water_mm is None else subject.water_mm
     water_line = shape * np.exp(-np.pi * (_NATURAL_WIDTH_HZ + _WATER_WIDTH_HZ) * times)
     return VoxelSignals(
         tissue=tissue,
-        water=2.0 * water_amount(subject.tissue, timing) * eddy * water_line,
+        water=2.0 * water_mm * eddy * water_line,
         residual=np.asarray(common * residual, dtype=np.complex128),
         lipid=naa * _scalp_lipid(sampling, draws),
         naa_first_point=naa,
