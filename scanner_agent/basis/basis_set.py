@@ -125,6 +125,18 @@ class BasisSet:
             linewidth_hz=self.linewidth_hz if lines is not None else self.linewidth_hz * scale,
         )
 
+    def broadened(self, linewidth_hz: float) -> BasisSet:
+        """The set with `linewidth_hz` more Lorentzian width (FWHM), for formats that need FIDs to have died away."""
+        damping = np.exp(-np.pi * linewidth_hz * time_axis(self.n_points, self.dwell_time_s))
+        return replace(self, fids=self.fids * damping, linewidth_hz=self.linewidth_hz + linewidth_hz)
+
+    def minus(self, other: BasisSet) -> BasisSet:
+        """ON (this) minus OFF: the metabolites that both hold, on this set's time axis, as `difference`."""
+        names = tuple(name for name in self.names if name in other.names)
+        first = self.subset(names)
+        second = other.subset(names).resampled(self.n_points, self.dwell_time_s, self.spectrometer_frequency_mhz)
+        return replace(first, spectrum="difference", fids=first.fids - second.fids, lines=None)
+
     def content_hash(self) -> str:
         """Hash of names, FIDs and axes, hex (16 characters)."""
         digest = hashlib.sha256()

@@ -96,4 +96,6 @@ def _of_one_field(sets: Iterable[BasisSet], frequency_mhz: float | None) -> dict
             if basis.spectrum in kinds:
                 raise SourceError(f"basis {basis.name}: two sets for the {basis.spectrum} spectrum")
             kinds[basis.spectrum] = basis
+    if "on" in kinds and "off" in kinds and "difference" not in kinds:
+        kinds["difference"] = kinds["on"].minus(kinds["off"])
     return kinds

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from scanner_agent.basis.basis_set import BasisSet
+from scanner_agent.basis.cache import simulate_cached
 from scanner_agent.basis.edit_pulses import EditPulse
+from scanner_agent.basis.load import load_basis
 from scanner_agent.basis.sequences import MegaPress, Press, Sequence, Steam
 from scanner_agent.basis.simulation import Progress, simulate_basis
 from scanner_agent.basis.spin_systems import COLLECTIONS
+from scanner_agent.errors import SourceError
 
 SIEMENS_GE_PHILIPS_3T = (123.2, 127.75)
 """Proton frequencies of 3 T scanners, MHz: Siemens; Philips and GE (127.7-127.8)."""
@@ -72,7 +76,7 @@ def simulate_recipe(recipe: Recipe, progress: Progress | None = None) -> list[Ba
     sets: list[BasisSet] = []
     for frequency in recipe.frequencies_mhz:
         provenance = {
-            "command": f"scanner-agent basis simulate {recipe.name}",
+            "command": f"scanner-agent basis simulate {recipe.name} --out {recipe.name}.npz",
             "sequence": repr(recipe.sequence),
             "sample": recipe.sample,
         }
@@ -88,3 +92,75 @@ def simulate_recipe(recipe: Recipe, progress: Progress | None = None) -> list[Ba
         )
         sets.extend(kinds.values())
     return sets
+
+
+_SAME_FIELD = 0.005
+_SAME_TIME_S = 0.0005
+_SAME_PPM = 0.02
+_SAME_BANDWIDTH_HZ = 5.0
+
+
+def basis_for_scan(
+    name: str,
+    *,
+    spectrometer_frequency_mhz: float,
+    echo_time_s: float | None = None,
+    mixing_time_s: float | None = None,
+    edit_pulse_ppm: tuple[float, float] | None = None,
+    edit_pulse_bandwidth_hz: float | None = None,
+    cache_directory: Path | None = None,
+    progress: Progress | None = None,
+) -> dict[str, BasisSet]:
+    """A shipped set as it serves one scan: itself where field and times agree, else simulated again with the scan's.
+
+    Agree: field within 0.5 %, TE and TM within 0.5 ms, editing within 0.02 ppm and 5 Hz of bandwidth; what the scan
+    does not say is taken from the recipe. A PRESS or STEAM set takes some 50 ms to simulate, MEGA-PRESS a few seconds:
+    give `cache_directory` to keep it. Raises `SourceError` for an unknown name or times that cannot be.
+    """
+    recipe = SHIPPED.get(name)
+    if recipe is None:
+        raise SourceError(f"no shipped basis set {name} (there are {', '.join(SHIPPED)})")
+    wanted = _as_scanned(recipe.sequence, echo_time_s, mixing_time_s, edit_pulse_ppm, edit_pulse_bandwidth_hz)
+    nearest = min(abs(spectrometer_frequency_mhz / f - 1.0) for f in recipe.frequencies_mhz)
+    if wanted == recipe.sequence and nearest <= _SAME_FIELD:
+        return load_basis(name, spectrometer_frequency_mhz)
+    facts = {"made_for": f"{spectrometer_frequency_mhz:.3f} MHz, {wanted!r}", "sample": recipe.sample}
+    return simulate_cached(
+        wanted,
+        COLLECTIONS[recipe.sample],
+        cache_directory=cache_directory,
+        spectrometer_frequency_mhz=spectrometer_frequency_mhz,
+        n_points=recipe.n_points,
+        dwell_time_s=recipe.dwell_time_s,
+        name=name,
+        provenance=facts,
+        progress=progress,
+    )
+
+
+def _as_scanned(
+    sequence: Sequence,
+    echo_time_s: float | None,
+    mixing_time_s: float | None,
+    edit_pulse_ppm: tuple[float, float] | None,
+    edit_pulse_bandwidth_hz: float | None,
+) -> Sequence:
+    """The recipe's sequence with what the scan says differently."""
+    if echo_time_s is not None and abs(echo_time_s - sequence.echo_time_s) > _SAME_TIME_S:
+        sequence = replace(sequence, echo_time_s=echo_time_s)
+    if isinstance(sequence, Steam):
+        if mixing_time_s is not None and abs(mixing_time_s - sequence.mixing_time_s) > _SAME_TIME_S:
+            sequence = replace(sequence, mixing_time_s=mixing_time_s)
+    elif isinstance(sequence, MegaPress):
+        if (
+            edit_pulse_ppm is not None
+            and max(abs(edit_pulse_ppm[0] - sequence.on_ppm), abs(edit_pulse_ppm[1] - sequence.off_ppm)) > _SAME_PPM
+        ):
+            sequence = replace(sequence, on_ppm=edit_pulse_ppm[0], off_ppm=edit_pulse_ppm[1])
+        pulse = sequence.pulse
+        if (
+            edit_pulse_bandwidth_hz is not None
+            and abs(edit_pulse_bandwidth_hz - pulse.bandwidth_hz) > _SAME_BANDWIDTH_HZ
+        ):
+            sequence = replace(sequence, pulse=replace(pulse, bandwidth_hz=edit_pulse_bandwidth_hz))
+    return sequence

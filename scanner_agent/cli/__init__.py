@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from scanner_agent.cli import basis, demo, process, protocols, simulate, watch
 from scanner_agent.errors import ScannerAgentError
 
 app = typer.Typer(
@@ -13,8 +14,14 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Real-time quality control for single-voxel MR spectroscopy.",
+    help="Real-time quality control for single-voxel MR spectroscopy: a verdict while the patient is on the table.",
 )
+app.command()(demo.demo)
+app.command()(watch.watch)
+app.command()(process.process)
+app.command()(simulate.simulate)
+app.add_typer(protocols.app, name="protocols")
+app.add_typer(basis.app, name="basis")
 
 
 def main() -> None:
