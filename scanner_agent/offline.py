@@ -6,9 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
+import numpy as np
+
+from scanner_agent.errors import ProcessingError
 from scanner_agent.pipeline import ScanPipeline, start_pipeline
-from scanner_agent.records import EndStatus, ScanEnd, ScanReport, ShotKind
-from scanner_agent.sources import ScanSource, open_scan
+from scanner_agent.records import EditCondition, EndStatus, ScanEnd, ScanReport, Shot, ShotKind
+from scanner_agent.sources import ScanSource, open_scan, write_nifti_mrs
 
 
 class Progress(Protocol):
@@ -62,3 +66,30 @@ def process_file(
         n_shots = source.n_shots(ShotKind.METABOLITE)
         report = pipeline.finish(ScanEnd(scan_id=source.header.scan_id, status=EndStatus.COMPLETE, n_shots=n_shots))
     return Processed(source, pipeline, report)
+
+
+def write_average(path: Path, processed: Processed) -> tuple[Path, ...]:
+    """Write the combined, aligned average that the report is of as NIfTI-MRS (edited scans: ON and OFF).
+
+    Raises `ProcessingError` where there is none.
+    """
+    average = processed.pipeline.average
+    if average is None:
+        raise ProcessingError(f"{path.name} is not written: not one shot could be averaged")
+    header = msgspec.structs.replace(
+        processed.report.scan, n_coils=1, coil_combined=True, shots_averaged=True, eddy_current_corrected=True
+    )
+    kinds: tuple[EditCondition | None, ...] = ("on", "off") if "off" in average.fids else (None,)
+    header = msgspec.structs.replace(header, n_shots_planned=len(kinds))
+    shots = [
+        Shot(
+            scan_id=header.scan_id,
+            shot_kind=ShotKind.METABOLITE,
+            shot_index=index,
+            data=average.fids[kind or "main"][np.newaxis].astype(np.complex64),
+            edit_condition=kind,
+            n_excitations=max(1, round(average.n_effective / len(kinds))),
+        )
+        for index, kind in enumerate(kinds)
+    ]
+    return write_nifti_mrs(path, header, shots)

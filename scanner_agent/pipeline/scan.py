@@ -79,7 +79,7 @@ class ScanPipeline:
             header.spectrometer_frequency_mhz,
             edited=header.n_edit_conditions > 1,
             edit_pulse_ppm=header.edit_pulse_ppm,
-            eddy_current_correction=protocol.processing.eddy_current_correction,
+            eddy_current_correction=protocol.processing.eddy_current_correction and not header.eddy_current_corrected,
             align_ppm=protocol.processing.align_ppm,
             phantom=protocol.match.is_phantom,
         )
