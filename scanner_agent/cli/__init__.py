@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from scanner_agent.cli import basis, demo, process, protocols, simulate, watch
+from scanner_agent.cli import basis, daemon, demo, process, protocols, simulate, watch
 from scanner_agent.errors import ScannerAgentError
 
 app = typer.Typer(
@@ -16,6 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Real-time quality control for single-voxel MR spectroscopy: a verdict while the patient is on the table.",
 )
+daemon.register(app)
 app.command()(demo.demo)
 app.command()(watch.watch)
 app.command()(process.process)
