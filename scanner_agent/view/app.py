@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import ClassVar
 
 from rich.text import Text
@@ -14,14 +15,17 @@ from textual.events import Resize
 from textual.widgets import Static
 
 from scanner_agent.records import Verdict
-from scanner_agent.view import plots
+from scanner_agent.view import actions, plots
 from scanner_agent.view.banner import HEIGHT as BANNER_ROWS
 from scanner_agent.view.banner import draw
+from scanner_agent.view.dialogs import INITIALS, Form, Help
 from scanner_agent.view.model import ScanView, ViewState
 from scanner_agent.view.present import Panel, fraction_done, panel, tab_text
 from scanner_agent.view.tables import limit_lines, table_lines
 
+Act = Callable[[actions.Request, Callable[[str | None], None]], None]
 REDRAW_S = 0.25
+_LEFT_AWAY = ("f", "k", "n", "⇥", "p", "t", "m", "s", "r")
 WIDE, TALL = 110, 34
 _PANES = ("spectrum", "shots", "table")
 _EMPTY = "nothing to show yet"
@@ -80,6 +84,11 @@ class WatchApp(App[int]):
         Binding("tab,right", "next_scan(1)", priority=True),
         Binding("shift+tab,left", "next_scan(-1)", priority=True),
         Binding("f", "freeze"),
+        Binding("a", "do('acknowledge')"),
+        Binding("n", "do('note')"),
+        Binding("k", "do('mark')"),
+        Binding("r", "do('ask')"),
+        Binding("c", "confirm"),
         Binding("question_mark,h", "help"),
         Binding("q", "quit"),
     ]
@@ -92,11 +101,12 @@ class WatchApp(App[int]):
         clock: Callable[[], float] = time.time,
         colour: bool = True,
         until: Callable[[ViewState], bool] | None = None,
+        act: Act | None = None,
     ) -> None:
         """`state` gives the latest state at any time; `clock` the Unix time that ages are counted from.
 
         `scan_id`: the scan to show; None: the latest. `colour`: False for plots without colour.
-        `until`: ends the view when it says so.
+        `until`: ends the view when it says so. `act`: makes a control request elsewhere and tells what came of it.
         """
         super().__init__(ansi_color=True)
         self._latest, self._clock, self._colour, self._until = state, clock, colour, until
@@ -106,6 +116,7 @@ class WatchApp(App[int]):
         self._part = 0
         self._bell_for: set[str] = set()
         self._drawn: tuple[object, ...] = ()
+        self._act, self._initials = act, ""
 
     def compose(self) -> ComposeResult:
         """Fixed blocks; only their texts change."""
@@ -222,8 +233,15 @@ class WatchApp(App[int]):
             keys.append(("p", "part"))
         if len(state.scans) > 1:
             keys.append(("⇥", "scan"))
+        if scan is not None and self._act is not None:
+            keys += [("c", "confirm")] if actions.proposed(scan) is not None else []
+            keys += [("a", "ack"), ("r", "request"), ("n", "note"), ("k", "mark")]
         keys += [("f", "freeze"), ("?", "help"), ("q", "quit")]
-        return Text("  ").join(Text.assemble((key, "reverse"), " ", word) for key, word in keys)
+        for key in _LEFT_AWAY:
+            if sum(len(key) + len(word) + 2 for key, word in keys) <= self.size.width:
+                break
+            keys = [pair for pair in keys if pair[0] != key]
+        return Text(" ").join(Text.assemble((key, "reverse"), " ", word) for key, word in keys)
 
     @property
     def _wide(self) -> bool:
@@ -279,6 +297,58 @@ class WatchApp(App[int]):
         self._frozen = None if self._frozen is not None else (self._latest(), self._clock())
         self._drawn = ()
         self.redraw()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The keys of the view are not its own while a dialog is open."""
+        del parameters
+        return not (action == "next_scan" and len(self.screen_stack) > 1)
+
+    def action_help(self) -> None:
+        """The page of help."""
+        self.push_screen(Help())
+
+    def action_confirm(self) -> None:
+        """Decide on a request that waits."""
+        scan = self._scan()
+        trigger = actions.proposed(scan) if scan is not None else None
+        if trigger is not None:
+            self._ask_person(actions.confirm(trigger))
+
+    def action_do(self, name: str) -> None:
+        """Acknowledge, note, mark shots, or ask the scanner."""
+        scan = self._scan()
+        if scan is not None:
+            self._ask_person(_ACTIONS[name](scan))
+
+    def _scan(self) -> ScanView | None:
+        state = self._latest()
+        scan_id = self._scan_id(state)
+        return state.scans[scan_id] if scan_id is not None else None
+
+    def _ask_person(self, action: actions.Action) -> None:
+        act = self._act
+        if act is None:
+            return
+        fields = tuple(replace(f, value=self._initials) if f == INITIALS else f for f in action.fields)
+
+        def told(problem: str | None) -> None:
+            text = f"{action.title}: {action.done}" if problem is None else f"Not done: {problem}"
+            self.call_from_thread(self.notify, text, severity="information" if problem is None else "error")
+
+        def filled(answer: dict[str, str] | None) -> None:
+            if answer is not None:
+                self._initials = answer["initials"]
+                act(action.request(answer), told)
+
+        self.push_screen(Form(action.title, fields), filled)
+
+
+_ACTIONS: dict[str, Callable[[ScanView], actions.Action]] = {
+    "acknowledge": actions.acknowledge,
+    "note": actions.note,
+    "mark": actions.mark,
+    "ask": actions.ask,
+}
 
 
 def _bar(scan: ScanView | None, text: str, width: int) -> str:

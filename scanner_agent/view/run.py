@@ -78,7 +78,7 @@ def run_app(session: Session, *, scan_id: str | None = None, until: Callable[[Vi
     """The terminal application; ends when the person quits, or when `until` says so."""
     from scanner_agent.view.app import WatchApp
 
-    app = WatchApp(lambda: session.state, scan_id=scan_id, until=until)
+    app = WatchApp(lambda: session.state, scan_id=scan_id, until=until, act=session.act)
     stopping = threading.Event()
     failures: list[ScannerAgentError] = []
 

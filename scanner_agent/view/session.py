@@ -38,7 +38,7 @@ class Session:
         self._url, self._on_publication = url, on_publication
         self._subscriber = Subscriber(url, keys=keys)
         self._control = ControlClient(url, timeout_s=_CONTROL_TIMEOUT_S, keys=keys)
-        self._actions: list[Callable[[ControlClient], None]] = []
+        self._actions: list[tuple[Callable[[ControlClient], None], Callable[[str | None], None]]] = []
         self._lock = threading.Lock()
         self._asked_at: dict[str, float] = {}
         self._began = time.monotonic()
@@ -64,10 +64,10 @@ class Session:
                 self._ask_snapshot(scan_id)
         return self.state is not before
 
-    def act(self, action: Callable[[ControlClient], None]) -> None:
-        """Have the session's thread make a control request; what came of it is in `state.answer`."""
+    def act(self, action: Callable[[ControlClient], None], told: Callable[[str | None], None]) -> None:
+        """Have the session's thread make a control request; `told` gets None, or why it was not done."""
         with self._lock:
-            self._actions.append(action)
+            self._actions.append((action, told))
 
     def _receive(self, timeout_s: float) -> Publication | None:
         try:
@@ -120,11 +120,13 @@ class Session:
     def _act(self) -> None:
         with self._lock:
             actions, self._actions = self._actions, []
-        for action in actions:
+        for action, told in actions:
             try:
                 action(self._control)
             except (ControlError, RemoteProtocolError, msgspec.ValidationError) as error:
-                self._take(LinkChanged(self.state.link, str(error)))
+                told(str(error))
+            else:
+                told(None)
 
     def _take(self, message: Message) -> None:
         self.state = after(self.state, message, time.time())

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable
 
 import pytest
+from textual.widgets import Input
 
+from scanner_agent.records import Advice
 from scanner_agent.view.app import Block, WatchApp
-from scanner_agent.view.model import ViewState, after
+from scanner_agent.view.model import Update, ViewState, after
 from scanner_agent.view.present import STATES
 from tests.support import results
 from tests.support.views import NOW, states
@@ -155,3 +159,98 @@ async def test_q_quits() -> None:
         await settle(pilot)
         await pilot.press("q")
     assert app.return_code == 0
+
+
+class Recorded:
+    """Stands for the session: runs requests at once against a client that writes them down."""
+
+    def __init__(self, problem: str | None = None) -> None:
+        self.calls: list[tuple[str, tuple[object, ...]]] = []
+        self.problem = problem
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *args: self.calls.append((name, args))
+
+    def act(self, request: Callable[[object], None], told: Callable[[str | None], None]) -> None:
+        request(self)
+        thread = threading.Thread(target=told, args=(self.problem,))
+        thread.start()
+        self.told = thread
+
+
+FORMS = {
+    "a": ("ab", ("acknowledge", ("scan-1", "ab"))),
+    "n": ("ab\ncoughed", ("note", ("scan-1", "ab", "coughed"))),
+    "k": ("ab\n12-15\ncoughed", ("note", ("scan-1", "ab", "coughed", 11, 14))),
+    "r": ("ab\nextend\n16", ("request", ("scan-1", "ab", Advice.EXTEND, 16))),
+    "c": ("yes\nab", ("confirm", ("trigger-1", "ab", True))),
+}
+
+
+def with_proposal() -> ViewState:
+    update = Update(results.trigger(), "scan-1", "trigger/scan-1")
+    return after(states()["watch"], update, NOW)
+
+
+@pytest.mark.parametrize("key", list(FORMS))
+async def test_a_key_opens_a_form_whose_answers_become_a_request(key: str) -> None:
+    typed, expected = FORMS[key]
+    recorded = Recorded()
+    app = app_of(with_proposal(), act=recorded.act)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press(key)
+        await settle(pilot)
+        fields = list(app.screen.query(Input))
+        for field, text in zip(fields, typed.split("\n"), strict=True):
+            field.value = text
+        fields[-1].focus()
+        await pilot.press("enter")
+        await settle(pilot)
+        assert recorded.calls == [expected]
+        await asyncio.to_thread(recorded.told.join)
+        assert app.query_one("#banner") is not None
+
+
+async def test_a_form_insists_on_initials_and_can_be_left() -> None:
+    recorded = Recorded()
+    app = app_of(with_proposal(), act=recorded.act)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("a", "enter")
+        await settle(pilot)
+        assert "1 to 8 letters or digits" in screen_text(app)
+        await pilot.press("a", "b", "tab", "escape")
+        await settle(pilot)
+        assert recorded.calls == []
+        assert len(app.screen_stack) == 1
+
+
+async def test_initials_are_remembered_and_a_refusal_is_told() -> None:
+    recorded = Recorded("the daemon says no")
+    app = app_of(with_proposal(), act=recorded.act)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await settle(pilot)
+        await pilot.press("a", "j", "d", "enter")
+        await settle(pilot)
+        await asyncio.to_thread(recorded.told.join)
+        await pilot.pause(0.1)
+        assert "the daemon says no" in screen_text(app)
+        await pilot.press("n")
+        await settle(pilot)
+        assert app.screen.query_one("#initials", Input).value == "jd"
+        assert app.focused is app.screen.query_one("#text", Input)
+
+
+async def test_help_fits_the_smallest_terminal() -> None:
+    app = app_of(states()["stop"])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("question_mark")
+        await settle(pilot)
+        text = screen_text(app)
+        assert "CANNOT JUDGE" in text
+        assert "It advises; you decide." in text
+        await pilot.press("escape")
+        await settle(pilot)
+        assert len(app.screen_stack) == 1

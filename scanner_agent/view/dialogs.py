@@ -1,0 +1,112 @@
+"""Dialogs of the terminal view: a form of a few fields, and the help."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+
+@dataclass(frozen=True)
+class Field:
+    """One line to fill in; `pattern` is what it must match, `hint` says so."""
+
+    name: str
+    label: str
+    pattern: str
+    hint: str
+    value: str = ""
+
+
+INITIALS = Field("initials", "Your initials", r"[A-Za-z0-9]{1,8}", "1 to 8 letters or digits")
+TEXT = Field("text", "Note (no name of a patient)", r".{1,500}", "1 to 500 characters")
+
+
+class Form(ModalScreen[dict[str, str] | None]):
+    """Asks for some fields; gives their values, or None if the person thought better of it."""
+
+    CSS = """
+    Form { align: center middle; }
+    Form > Vertical { width: 64; height: auto; border: heavy ansi_default; padding: 0 1; background: ansi_default; }
+    Form Input { height: 1; border: none; padding: 0; background: ansi_default; color: ansi_default;
+                 text-style: underline; }
+    Form Input:focus { background: ansi_default; }
+    Form .problem { text-style: bold; height: auto; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel")]
+
+    def __init__(self, title: str, fields: tuple[Field, ...]) -> None:
+        super().__init__()
+        self._title, self._fields = title, fields
+
+    def compose(self) -> ComposeResult:
+        """Title, fields, what is wrong, keys."""
+        with Vertical():
+            yield Static(self._title, markup=False)
+            for field in self._fields:
+                yield Static(f"{field.label}:", markup=False)
+                yield Input(value=field.value, id=field.name, select_on_focus=True)
+            yield Static("", id="problem", classes="problem", markup=False)
+            yield Static("Enter: next, then send    Esc: cancel", markup=False)
+
+    def on_mount(self) -> None:
+        """Begin at the first field that is empty."""
+        empty = [field.name for field in self._fields if not field.value]
+        self.query_one(f"#{(empty or [self._fields[-1].name])[0]}", Input).focus()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Go to the next field that is not right; send when all are."""
+        values = {field.name: self.query_one(f"#{field.name}", Input).value.strip() for field in self._fields}
+        wrong = [field for field in self._fields if re.fullmatch(field.pattern, values[field.name]) is None]
+        if not wrong:
+            self.dismiss(values)
+            return
+        here = event.input.id == wrong[0].name
+        self.query_one("#problem", Static).update(f"{wrong[0].label}: {wrong[0].hint}" if here else "")
+        self.query_one(f"#{wrong[0].name}", Input).focus()
+
+    def action_cancel(self) -> None:
+        """Leave without doing anything."""
+        self.dismiss(None)
+
+
+_HELP = """\
+The large word is the state of the scan:
+  … COLLECTING    too early to say        ✓ GOOD   keep going
+  ! WATCH         look: see the reason    ■ STOP   stop and do what it says
+  ? CANNOT JUDGE  a needed measurement is missing: no verdict, good or bad
+  ✕ NO LINK       the daemon is out of reach: the scan goes on, unseen here
+Below it: what to do, why, how far the scan is, and how it will end.
+%SD is the uncertainty of an amount (LCModel's scale); x marks shots left out.
+
+ s t m  spectrum / shots / metabolites     ⇥ ←→  another scan
+ p      next sub-spectrum (OFF, difference) f     freeze the picture
+ a      acknowledge: I have seen it         n     note for the record
+ k      mark shots                          r     ask the scanner for something
+ c      confirm or turn down a request      q     quit (the daemon goes on)
+
+It advises; you decide. Esc closes this."""
+
+
+class Help(ModalScreen[None]):
+    """What the view shows and what its keys do."""
+
+    CSS = """
+    Help { align: center middle; }
+    Help > Static { width: 78; height: auto; border: heavy ansi_default; padding: 0 1; background: ansi_default; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,h,question_mark,enter", "close")]
+
+    def compose(self) -> ComposeResult:
+        """One page."""
+        yield Static(_HELP, markup=False)
+
+    def action_close(self) -> None:
+        """Back to the view."""
+        self.dismiss(None)
