@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +45,16 @@ def plain_stack(data: NDArray[np.complexfloating], n_excitations: int = 1) -> Sh
     """Stack of (n_shots, n_coils, n_points) without anything to say of single shots."""
     stored = np.ascontiguousarray(data, dtype=np.complex64)
     return ShotStack(stored, tuple(ShotDetails(i, n_excitations=n_excitations) for i in range(stored.shape[0])))
+
+
+def summed(stack: ShotStack, n_excitations: int) -> ShotStack:
+    """Stack of frames that are means over `n_excitations`, as the sums that `records.Shot` means."""
+    details = tuple(replace(one, n_excitations=n_excitations) for one in stack.details)
+    return ShotStack(stack.data * np.float32(n_excitations), details)
+
+
+MEANS_NOTE = "The file stores means over excitations: they were multiplied by their number, to be sums."
+"""Note on frames that `summed` changed."""
 
 
 @dataclass(frozen=True)

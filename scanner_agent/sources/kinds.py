@@ -30,6 +30,10 @@ def checked(path: Path, content: FileContent) -> FileContent:
     fields = dict(content.fields)
     for kind, stack in content.stacks.items():
         notes += _damage(path, kind, stack)
+    water = stacks.get(ShotKind.WATER_REFERENCE)
+    if water is not None and not content.written_by_us and _first_is_dummy(water):
+        stacks[ShotKind.WATER_REFERENCE] = _with_dummy(water)
+        notes.append("The first water reference shot is not in steady state: marked as dummy.")
     metabolite = stacks.get(ShotKind.METABOLITE)
     if metabolite is not None:
         dwell_time_s, frequency_mhz = (
@@ -87,6 +91,21 @@ def _damage(path: Path, kind: ShotKind, stack: ShotStack) -> list[str]:
     found = ((zero, "zeros only"), (bad, "NaN, infinities or absurdly large numbers"))
     name = kind.value.replace("_", " ").capitalize()
     return [f"{name} shots {_listed(which)} hold {what}." for which, what in found if which.size]
+
+
+def _first_is_dummy(water: ShotStack) -> bool:
+    """Whether the first of at least four unsuppressed shots is stronger than the others, which are alike."""
+    if len(water.details) < 4 or any(one.is_dummy for one in water.details):
+        return False
+    sizes = np.linalg.norm(water.data[:, :, : water.data.shape[2] // 8], axis=(1, 2))
+    if not np.isfinite(sizes).all():
+        return False
+    others = float(np.median(sizes[1:]))
+    return bool(np.abs(sizes[1:] - others).max() < 0.05 * others and sizes[0] > 1.1 * others)
+
+
+def _with_dummy(stack: ShotStack) -> ShotStack:
+    return ShotStack(stack.data, (replace(stack.details[0], is_dummy=True), *stack.details[1:]))
 
 
 def _listed(which: NDArray[np.intp]) -> str:

@@ -16,7 +16,7 @@ import msgspec
 from scanner_agent.mrs.axes import WATER_PPM
 from scanner_agent.records import EditCondition, ScanHeader, ShotKind
 from scanner_agent.sources.content import refuse
-from scanner_agent.sources.sequences import normalised_sequence, says_phantom, says_water_reference
+from scanner_agent.sources.sequences import maker_name, normalised_sequence, says_phantom, says_water_reference
 
 OUR_KEY = "ScannerAgent"
 _OUR_DESCRIPTION = (
@@ -25,7 +25,7 @@ _OUR_DESCRIPTION = (
 )
 _OUR_FIELDS = (
     "n_shots_planned", "n_edit_conditions", "edit_pulse_ppm", "edit_pulse_bandwidth_hz", "coil_combined",
-    "shots_averaged", "prescan_frequency_hz",
+    "shots_averaged", "eddy_current_corrected", "prescan_frequency_hz",
     "shim_linewidth_hz", "transmit_reference", "receiver_gain", "reference_scan_id",
     "voxel_position_mm", "voxel_size_mm", "voxel_orientation", "is_phantom", "visit_id", "scanner", "started_at",
     "source_notes",
@@ -51,7 +51,7 @@ class OurKey:
 
 
 def parse_extension(path: Path, text: str) -> dict[str, Any]:
-    """Header extension as a dict, with the two required keys checked.
+    """Header extension as a dict, checked.
 
     Raises:
         SourceError: Not JSON, or without frequency or nucleus, or another nucleus than 1H.
@@ -60,6 +60,15 @@ def parse_extension(path: Path, text: str) -> dict[str, Any]:
         extension = json.loads(text)
     except (ValueError, RecursionError):
         raise refuse(path, "its NIfTI-MRS header extension is not JSON", "write the file again") from None
+    return checked_extension(path, extension)
+
+
+def checked_extension(path: Path, extension: Any) -> dict[str, Any]:
+    """The extension, if it names a frequency and the nucleus 1H.
+
+    Raises:
+        SourceError: Either is missing, or the nucleus is another.
+    """
     if not isinstance(extension, dict):
         raise refuse(path, "its NIfTI-MRS header extension is not a JSON object", "write the file again")
     nucleus = _only(extension.get("ResonantNucleus"))
@@ -100,7 +109,7 @@ def header_fields(extension: dict[str, Any]) -> dict[str, object]:
     names = [_text(extension, key) for key in ("SequenceName", "PulseSequenceFile", "ProtocolName")]
     fields["sequence"] = normalised_sequence(*names)
     if maker := _text(extension, "Manufacturer"):
-        fields["scanner"] = maker
+        fields["scanner"] = maker_name(maker)
     if "coil_name" not in fields and (coil := _text(extension, "ReceiveCoilName")):
         fields["coil_name"] = coil
     fields["is_phantom"] = says_phantom(_text(extension, "ProtocolName"), _text(extension, "SeriesDescription"))
@@ -174,7 +183,9 @@ def edit_labels(
 
 def _pulse_ppm(pulse: Any) -> float | None:
     offset = _only(pulse.get("PulseOffset")) if isinstance(pulse, dict) else None
-    return float(offset) if isinstance(offset, int | float) and not isinstance(offset, bool) else None
+    if isinstance(offset, int | float) and not isinstance(offset, bool) and 0.0 < offset < 15.0:
+        return float(offset)
+    return None
 
 
 def extension_of(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 from scanner_agent.sources.content import LARGEST_FILE_BYTES, FileContent, refuse
@@ -36,4 +38,28 @@ def read_file(path: Path) -> FileContent:
         or start[344:348] in (b"n+1\0", b"ni1\0")
     ):
         return read_nifti_mrs(path)
-    raise refuse(path, "is of no format that is known here", "give NIfTI-MRS or a vendor's spectroscopy file")
+    reader = _vendor_reader(name, start)
+    if reader is None:
+        raise refuse(path, "is of no format that is known here", "give NIfTI-MRS or a vendor's spectroscopy file")
+    return reader(path)
+
+
+def _vendor_reader(name: str, start: bytes) -> Callable[[Path], FileContent] | None:
+    """Reader of a vendor's format; its libraries are loaded only now."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # nibabel and others warn while they load
+        from scanner_agent.sources import twix, vendor
+
+    if start[128:132] == b"DICM":
+        return vendor.read_dicom
+    if start.startswith(b">>> Begin of header <<<"):
+        return vendor.read_rda
+    ending = name.rsplit(".", 1)[-1]
+    return {
+        "dat": twix.read_twix,
+        "sdat": vendor.read_sdat,
+        "spar": vendor.read_sdat,
+        "data": vendor.read_data_list,
+        "list": vendor.read_data_list,
+        "7": vendor.read_pfile,
+    }.get(ending)

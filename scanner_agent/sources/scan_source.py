@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+import numpy as np
 
 from scanner_agent.records import ScanHeader, Shot, ShotKind
 from scanner_agent.sources.content import FileContent, ShotStack, refuse
@@ -54,6 +55,7 @@ class ScanSource:
         return 0 if stack is None else len(stack.details)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # absurd numbers are looked for, and said
 def open_scan(
     path: Path | str,
     *,

@@ -11,8 +11,11 @@ _KNOWN = (
     ("PRESS", r"press|svs_se(?![a-z])|probe[_\- ]?p(?![a-z])|probe(?![a-z])"),
 )
 _UNSUPPORTED = r"hermes|hercules|mega[_\-]?(?:spec|laser|slaser|steam)|svs_isis|isis|special|fidall"
-_PHANTOM = r"phantom|braino|(?:^|[_\W])(?:sphere|water[_ ]?bottle)(?:$|[_\W])"
-_WATER = r"w(?:ater)?[_\-]?ref|unsup|no[_\-]?ws(?:$|[_\W\d])|(?:^|[_\W])h2o|ws[_\-]?off|(?:^|[_\W])water(?:$|[_\W])"
+_PHANTOM = r"phantom|braino|(?:^|[_\W\d])Q[AC](?:$|[_\W\d])|(?:^|[_\W])(?:sphere|water[_ ]?bottle)(?:$|[_\W])"
+_WATER = (
+    r"w(?:ater)?[_\-]?ref|(?:^|[_\W])ref(?:$|[_\W])|unsup|no[_\-]?ws(?:$|[_\W\d])|(?:^|[_\W])h2o|ws[_\-]?off"
+    r"|(?:^|[_\W])water(?:$|[_\W])"
+)
 
 
 def normalised_sequence(*names: str | None) -> str | None:
@@ -27,6 +30,14 @@ def normalised_sequence(*names: str | None) -> str | None:
             if re.search(pattern, name, re.IGNORECASE):
                 return sequence
     return None
+
+
+def maker_name(manufacturer: str | None) -> str | None:
+    """One spelling of each manufacturer's name; others as they are."""
+    for known in ("Siemens", "Philips", "GE", "UIH", "Bruker"):
+        if manufacturer and re.match(rf"{known}\b", manufacturer, re.IGNORECASE):
+            return known
+    return manufacturer
 
 
 def says_phantom(*descriptions: str | None) -> bool | None:
