@@ -213,7 +213,8 @@ def water_suppression_loss(plan: Plan, draw: Draw) -> Event:
 def spurious_echo(plan: Plan, draw: Draw) -> Event:
     """Unsuppressed water from outside refocused late in the FID, turning with the phase cycle."""
     amount = float(np.exp(draw.between(np.log(0.3), np.log(6.0))))
-    steps = np.exp(2j * np.pi * 0.25 * np.arange(plan.n))
+    # The phase cycle takes out what turns with it; the rest survives in the average.
+    steps = 0.4 + 0.6 * np.exp(2j * np.pi * 0.25 * np.arange(plan.n))
     unsteady = 1.0 + 0.2 * draw.rng.standard_normal(plan.n)
     late = np.arange(plan.n) >= draw.onset
     plan.echo += np.where(late, amount * steps * unsteady * draw.turn(), 0.0)

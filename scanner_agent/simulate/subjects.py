@@ -145,7 +145,7 @@ def draw_subject(rng: np.random.Generator, study: Study = 1) -> Subject:
         gaussian_share=_within(rng, 0.6, 0.15, 0.2, 0.95),
         asymmetry=_within(rng, 0.0, 0.25, -0.6, 0.6),
         snr_lcmodel=snr,
-        residual_water=_positive(rng, 4.0, 0.7),
+        residual_water=_positive(rng, 1.5, 0.6),
         eddy_hz=(float(rng.normal(0.0, 3.0)), float(rng.normal(0.0, 1.0))),
         eddy_time_s=(float(rng.uniform(0.004, 0.015)), float(rng.uniform(0.03, 0.1))),
     )
