@@ -308,6 +308,7 @@ class Worker:
 def run(fd: int, pipelines: Pipelines) -> None:
     """The process: the first message of ingest is the configuration."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     link = ChildLink(fd)
     first = link.inbox.get(timeout=60.0)
     config = msgspec.json.decode(first["config"], type=AgentConfig)
