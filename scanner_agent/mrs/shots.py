@@ -16,8 +16,8 @@ EditCondition = Literal["on", "off"]
 class ShotEstimate:
     """One metabolite shot as measured against the running reference. None: could not be measured (see `reason`).
 
-    A shot multiplied by exp(+2 pi i f t) has `frequency_hz` = +f. Every number carries its own standard error (`…_sd…`),
-    derived from the thermal noise; real scatter between shots may be larger.
+    A shot multiplied by exp(+2 pi i f t) has `frequency_hz` = +f. Every number carries its own standard error
+    (`…_sd…`), derived from the thermal noise; real scatter between shots may be larger.
     """
 
     shot_index: int
@@ -72,7 +72,7 @@ class ShotEstimate:
     snr: float | None = None
     """Height of NAA (phantom: largest line) in this shot over the SD of its noise (real part, no apodisation)."""
     edit_log_odds: float | None = None
-    """MEGA near 1.9 ppm: log-likelihood of NAA present (off) minus that of NAA saturated (on); None if it cannot be told."""
+    """MEGA near 1.9 ppm: log-likelihood of NAA present (off) minus that of NAA saturated (on); None: unknown."""
     frequency_update_hz: float = 0.0
     """Announced by the scanner since the scan's start."""
     n_excitations: int = 1
@@ -90,7 +90,9 @@ class WaterReference:
     fid: NDArray[np.complex128]
     """(n_points,) per excitation, before eddy-current correction."""
     corrected_fid: NDArray[np.complex128]
-    """(n_points,) after it; the same array where the correction is off."""
+    """(n_points,) after it: phase 0 and frequency 0 throughout."""
+    phase_rad: NDArray[np.float64]
+    """(n_points,) smoothed phase that the correction takes away."""
     n_shots: int
     """Reference shots in it."""
     n_excitations: int

@@ -1,0 +1,627 @@
+"""The signal chain of one scan, shot by shot: coils, eddy currents, alignment, weights, editing, average."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scanner_agent.errors import ProcessingError
+from scanner_agent.mrs import editing
+from scanner_agent.mrs.align import AlignBand, Alignment, align_band
+from scanner_agent.mrs.averaging import AlignedShot, average_of
+from scanner_agent.mrs.coils import combine, saturated_channels
+from scanner_agent.mrs.kernels import rotated
+from scanner_agent.mrs.quality import found_offset_ppm
+from scanner_agent.mrs.receiver import Received, Receiver
+from scanner_agent.mrs.reference import START_SHOTS, Aligner
+from scanner_agent.mrs.shots import Average, CoilReport, EditCondition, EditOrder, ShotEstimate, WaterReference
+from scanner_agent.mrs.signs import (
+    Measure,
+    Scale,
+    SignBands,
+    line_waveform,
+    measure_shot,
+    scale_of,
+    sign_bands,
+    strongest_line,
+)
+from scanner_agent.mrs.water import water_reference
+from scanner_agent.mrs.weights import NEIGHBOURS, shot_weights
+from scanner_agent.records import Shot, ShotKind
+
+_WATER_FWHM_PPM = 0.07
+_CLIPPED_SHARE = 0.01
+_MISSING_PULSE_ODDS = 6.0
+_FINAL_PASSES = 2
+
+__all__ = ["Average", "CoilReport", "EditOrder", "ScanChain", "ShotEstimate", "WaterReference"]
+
+
+@dataclass(eq=False)
+class _Kept:
+    """What is kept of one shot: the combined FID and what was measured; raw channels are not."""
+
+    place: int
+    shot_index: int
+    label: EditCondition | None
+    n_excitations: int
+    phase_cycle_index: int | None
+    is_dummy: bool
+    frequency_update_hz: float
+    reason: str | None = None
+    condition: EditCondition | None = None
+    fid: NDArray[np.complex64] | None = None
+    noise_sd: float = 0.0
+    noise_log_variance: NDArray[np.float64] | None = None
+    water_chi2: float | None = None
+    lipid_chi2: float | None = None
+    alignment: Alignment | None = None
+    aligned: NDArray[np.complex64] | None = None
+    position: int = -1
+    measure: Measure | None = None
+    log_odds: float | None = None
+    weight: float = 0.0
+    left_out: str | None = None
+
+
+class ScanChain:
+    """State of one scan's signal chain. Not thread-safe. The same shots in the same order give bit-equal results."""
+
+    def __init__(
+        self,
+        n_coils: int,
+        n_points: int,
+        dwell_time_s: float,
+        spectrometer_frequency_mhz: float,
+        *,
+        edited: bool = False,
+        edit_pulse_ppm: tuple[float, float] | None = None,
+        eddy_current_correction: bool = True,
+        align_ppm: tuple[float, float] = (1.8, 4.2),
+        phantom: bool = False,
+    ) -> None:
+        self.n_coils, self.n_points = n_coils, n_points
+        self.dwell_time_s, self.spectrometer_frequency_mhz = dwell_time_s, spectrometer_frequency_mhz
+        self.edited, self.edit_pulse_ppm = edited, edit_pulse_ppm
+        self.eddy_current_correction, self.phantom = eddy_current_correction, phantom
+        # Phantoms hold acetate and lactate rather than NAA, and lie up to 0.2 ppm lower at room temperature.
+        self._align_ppm_given = align_ppm
+        self.align_ppm = (min(1.0, align_ppm[0]), align_ppm[1]) if phantom else align_ppm
+        self.water: WaterReference | None = None
+        self.edit_order: EditOrder | None = None
+        self.reference_offset_ppm = 0.0
+        self._receiver = Receiver(n_coils, n_points, dwell_time_s, spectrometer_frequency_mhz)
+        self._kept: list[_Kept] = []
+        self._start_raw: list[tuple[_Kept, NDArray[np.complexfloating]]] = []
+        self._eddy: NDArray[np.complex128] | None = None
+        self._band: AlignBand | None = None
+        self._bands: SignBands | None = None
+        self._link_band: AlignBand | None = None
+        self._aligners: dict[EditCondition | None, Aligner] = {}
+        self._common: Aligner | None = None
+        self._asked: list[_Kept] = []
+        self._scales: dict[EditCondition | None, Scale] = {}
+        self._scaled_with: tuple[object, ...] = ()
+        self._link: tuple[float, float] | None = None
+        self._passes = 0
+        self._estimates: list[ShotEstimate | None] = []
+        self._late_water = False
+
+    # What comes in -------------------------------------------------------------------------------------------------
+
+    def add_noise(self, data: NDArray[np.complexfloating]) -> None:
+        """One noise frame (n_coils, n_points), no excitation. Frames that are not finite are passed over."""
+        if self._shape_checked(data) and np.isfinite(data).all() and not self._receiver.frozen:
+            self._receiver.learn_noise(data)
+
+    def add_water_reference(self, data: NDArray[np.complexfloating], n_excitations: int = 1) -> None:
+        """One unsuppressed water frame (n_coils, n_points). After the first metabolite shot it serves the last pass only."""
+        if not (self._shape_checked(data) and np.isfinite(data).all() and np.any(data)):
+            return
+        if self._kept:
+            self._late_water = True
+            return
+        self._receiver.learn_water(data, n_excitations)
+        self._receiver.make_weights()
+        self._update_water()
+
+    def add(
+        self,
+        data: NDArray[np.complexfloating],
+        *,
+        shot_index: int,
+        edit_condition: EditCondition | None = None,
+        n_excitations: int = 1,
+        phase_cycle_index: int | None = None,
+        is_dummy: bool = False,
+        frequency_update_hz: float = 0.0,
+    ) -> ShotEstimate:
+        """Take one metabolite shot (n_coils, n_points) in the order of acquisition; what is known of it now.
+
+        A frame that cannot be used (not finite, all zero, clipped, dummy) gives an estimate that is unusable, with its
+        reason. Raises ProcessingError if the frame's shape is not the scan's.
+        """
+        self._shape_checked(data)
+        kept = _Kept(
+            len(self._kept), shot_index, edit_condition, n_excitations, phase_cycle_index, is_dummy, frequency_update_hz
+        )
+        self._kept.append(kept)
+        self._estimates.append(None)
+        kept.reason = self._refusal(data)
+        if kept.reason is None:
+            if self._receiver.frozen:
+                self._take(kept, data)
+                self._align_new(kept)
+            else:
+                self._take_at_start(kept, data)
+        return self._estimate(len(self._kept) - 1)
+
+    def _shape_checked(self, data: NDArray[np.complexfloating]) -> bool:
+        if data.shape != (self.n_coils, self.n_points):
+            raise ProcessingError(
+                f"a frame has shape {data.shape}, the scan's header says ({self.n_coils}, {self.n_points})"
+            )
+        return True
+
+    def _refusal(self, data: NDArray[np.complexfloating]) -> str | None:
+        """Why a frame cannot be used at all."""
+        if not np.isfinite(data).all():
+            return "holds values that are not finite"
+        if not np.any(data):
+            return "all zero"
+        clipped = saturated_channels(data)
+        if clipped.any():
+            names = ", ".join(str(k) for k in np.flatnonzero(clipped)[:8])
+            weights = self._receiver.weights
+            share = 1.0 if weights is None else float(np.sum(np.abs(weights.pattern) ** 2 * clipped[weights.active]))
+            if share > _CLIPPED_SHARE:
+                return f"receiver clipped in channel {names}"
+        return None
+
+    # From raw to combined ------------------------------------------------------------------------------------------
+
+    def _update_water(self) -> None:
+        total = self._receiver.water_sum
+        if total is None or self._receiver.weights is None:
+            return
+        weights = self._receiver.weights
+        self.water = water_reference(
+            combine(total, weights),
+            self._receiver.n_water,
+            self._receiver.n_water_excitations,
+            self.dwell_time_s,
+            weights.noise_sd * np.sqrt(self._receiver.n_water) / self._receiver.n_water_excitations,
+        )
+        if self.eddy_current_correction:
+            self._eddy = np.exp(-1j * self.water.phase_rad)
+
+    def _take(self, kept: _Kept, data: NDArray[np.complexfloating]) -> None:
+        """Combine one frame, correct eddy currents, keep the combined FID and the coil signs."""
+        received = self._receiver.receive(data, kept.shot_index)
+        fid = received.fid / kept.n_excitations
+        if self._eddy is not None:
+            fid = fid * self._eddy
+        kept.fid = fid.astype(np.complex64)
+        kept.noise_sd = received.noise_sd / kept.n_excitations
+        kept.noise_log_variance = received.noise_log_variance
+        if self._bands is None:
+            self._set_bands(fid)
+        kept.water_chi2, kept.lipid_chi2 = self._pattern_signs(kept, data, received)
+
+    def _take_at_start(self, kept: _Kept, data: NDArray[np.complexfloating]) -> None:
+        """Until noise and sensitivities are known well enough, raw frames are kept, and all are combined anew each time."""
+        self._receiver.learn_shot(data)
+        self._receiver.make_weights()
+        if self.water is not None:
+            self._update_water()
+        self._start_raw.append((kept, np.array(data)))
+        ready = self._receiver.knows_enough or len(self._start_raw) >= START_SHOTS
+        for other, raw in self._start_raw:
+            self._take(other, raw)
+        if ready:
+            self._receiver.freeze()
+            self._start_raw = []
+        self._align_all()
+
+    def _set_bands(self, fid: NDArray[np.complex128]) -> None:
+        """Find by how much the whole spectrum is off, and set all bands accordingly."""
+        f0, dt = self.spectrometer_frequency_mhz, self.dwell_time_s
+        self.reference_offset_ppm = found_offset_ppm(fid, dt, f0, self.phantom)
+        offset = self.reference_offset_ppm
+        water = (
+            self.water.fwhm_hz if self.water is not None and self.water.fwhm_hz is not None else _WATER_FWHM_PPM * f0
+        )
+        self._band = align_band(self.n_points, dt, f0, align_ppm=self.align_ppm, offset_ppm=offset)
+        self._bands = sign_bands(
+            self.n_points,
+            dt,
+            f0,
+            noise=self._receiver.band,
+            water_fwhm_hz=water,
+            offset_ppm=offset,
+            phantom=self.phantom,
+        )
+        if self.edited:
+            self._link_band = align_band(self.n_points, dt, f0, align_ppm=editing.LINK_PPM, offset_ppm=offset)
+
+    def _pattern_signs(
+        self, kept: _Kept, data: NDArray[np.complexfloating], received: Received
+    ) -> tuple[float | None, float | None]:
+        if self._bands is None or kept.fid is None:
+            return None, None
+        found = []
+        for decay, band in (
+            (self._bands.water_line, self._bands.water_hz),
+            (self._bands.lipid_line, self._bands.lipid_hz),
+        ):
+            line = strongest_line(kept.fid, kept.noise_sd, decay, band, self._bands)
+            waveform = line_waveform(line, decay, self.dwell_time_s)
+            if self._eddy is not None:
+                waveform = waveform * np.conj(self._eddy[: waveform.size])
+            found.append(self._receiver.projections_chi2(data, waveform, received))
+        return found[0], found[1]
+
+    # Alignment -----------------------------------------------------------------------------------------------------
+
+    def _align_all(self) -> None:
+        """Align everything so far from the beginning: at the start, and when the order of ON and OFF becomes known."""
+        self._aligners, self._common = {}, None
+        self._link = None
+        done = [k for k in self._kept if k.fid is not None]
+        for kept in done:
+            kept.alignment = kept.aligned = kept.measure = None
+        if self.edited:
+            for kept in done:
+                self._ask_order(kept)
+            self._decide_order()
+        for kept in done:
+            self._align(kept)
+        self._weigh(done)
+
+    def _align_new(self, kept: _Kept) -> None:
+        """Align one more shot."""
+        if self.edited:
+            self._ask_order(kept)
+            if self._decide_order():
+                self._align_all()
+                return
+        changed = self._align(kept)
+        self._weigh(changed)
+
+    def _align(self, kept: _Kept) -> list[_Kept]:
+        """Give one shot to the aligner of its condition; all shots whose alignment changed."""
+        if self._band is None or kept.fid is None:
+            return []
+        aligner = self._aligners.setdefault(kept.condition, Aligner(self._band))
+        members = self._members(kept.condition)
+        kept.position = len(aligner.fids)
+        positions = aligner.add(kept.fid, kept.noise_sd, not kept.is_dummy)
+        changed = (
+            [k for k in members if k.position in positions] if len(positions) > 3 else [members[i] for i in positions]
+        )
+        self._update(changed, aligner)
+        return changed
+
+    def _members(self, condition: EditCondition | None) -> list[_Kept]:
+        """Shots of one condition that have a combined FID, in order: as their aligner has them."""
+        return [k for k in self._kept if k.fid is not None and k.condition == condition]
+
+    def _update(self, changed: list[_Kept], aligner: Aligner) -> None:
+        """Take over alignments, rotate the FIDs, measure the signs again."""
+        for kept in changed:
+            found = aligner.found[kept.position]
+            kept.alignment = found
+            if found is None or kept.fid is None or self._bands is None:
+                continue
+            aligned = rotated(kept.fid.astype(np.complex128), found.frequency_hz, found.phase_rad, self.dwell_time_s)
+            kept.aligned = aligned.astype(np.complex64)
+            kept.measure = measure_shot(kept.fid, aligned, kept.noise_sd, self._receiver.band, self._bands)
+            self._estimates[kept.place] = None
+
+    # Editing -------------------------------------------------------------------------------------------------------
+
+    def _ask_order(self, kept: _Kept) -> None:
+        """Measure NAA against creatine in one shot, over a reference common to ON and OFF."""
+        if kept.fid is None or self._link_band is None or not editing.saturates_naa(self.edit_pulse_ppm):
+            return
+        if self._common is None:
+            self._common = Aligner(self._link_band)
+            self._asked = []
+        self._asked.append(kept)
+        changed = self._common.add(kept.fid, kept.noise_sd, not kept.is_dummy)
+        reference = self._common.reference
+        if reference is None or reference.weight <= 0:
+            return
+        for position in changed:
+            found = self._common.found[position]
+            other = self._asked[position]
+            if found is not None and other.fid is not None:
+                other.log_odds = editing.shot_log_odds(
+                    other.fid,
+                    other.noise_sd,
+                    found,
+                    reference.fid,
+                    reference.noise_sd,
+                    self._link_band,
+                    self.spectrometer_frequency_mhz,
+                    self.reference_offset_ppm,
+                )
+
+    def _decide_order(self) -> bool:
+        """Set every shot's condition; True if that of an earlier shot changed."""
+        known = [k for k in self._kept if k.fid is not None]
+        if not editing.saturates_naa(self.edit_pulse_ppm):
+            self.edit_order = EditOrder(
+                decided_from="labels" if all(k.label for k in known) else "nothing",
+                reason="no editing pulse near 1.9 ppm: the data cannot tell",
+            )
+            decided: list[EditCondition | None] = [k.label for k in known]
+        else:
+            self.edit_order, decided = editing.detect_order(
+                [k.log_odds for k in known], [k.label for k in known], [k.place for k in known]
+            )
+        changed = False
+        for kept, condition in zip(known, decided, strict=True):
+            changed |= kept.condition != condition and kept.position >= 0
+            kept.condition = condition
+        return changed
+
+    # Weights -------------------------------------------------------------------------------------------------------
+
+    def _weigh(self, changed: list[_Kept]) -> None:
+        """Weights of the changed shots and their neighbours in time."""
+        for condition in dict.fromkeys(k.condition for k in changed):
+            members = [k for k in self._members(condition) if not k.is_dummy and k.alignment is not None]
+            spots = {id(k): i for i, k in enumerate(members)}
+            near = sorted(
+                {
+                    j
+                    for k in changed
+                    if id(k) in spots
+                    for j in range(max(0, spots[id(k)] - NEIGHBOURS), min(len(members), spots[id(k)] + NEIGHBOURS + 1))
+                }
+            )
+            found = [k.alignment for k in members if k.alignment is not None]
+            results = shot_weights(
+                np.array([a.misfit for a in found]),
+                np.array([a.misfit_sd for a in found]),
+                np.array([a.amplitude for a in found]),
+                np.array([a.amplitude_sd for a in found]),
+                np.array([k.noise_sd for k in members]),
+                near,
+            )
+            for i, (weight, reason) in zip(near, results, strict=True):
+                kept = members[i]
+                kept.weight, kept.left_out = weight, reason if weight < 1.0 else None
+                if self._lacks_pulse(kept):
+                    kept.weight, kept.left_out = 0.0, "its editing pulse seems to be missing"
+                self._estimates[kept.place] = None
+
+    def _lacks_pulse(self, kept: _Kept) -> bool:
+        """An ON shot that shows NAA as OFF shots do, once the order is sure."""
+        order = self.edit_order
+        sure = order is not None and (order.decided_from == "data" or order.agrees_with_labels is True)
+        return sure and kept.condition == "on" and kept.log_odds is not None and kept.log_odds > _MISSING_PULSE_ODDS
+
+    # What comes out ------------------------------------------------------------------------------------------------
+
+    @property
+    def estimates(self) -> tuple[ShotEstimate, ...]:
+        """Every shot so far, in the order added, as known now."""
+        return tuple(self._estimate(i) for i in range(len(self._kept)))
+
+    def _estimate(self, place: int) -> ShotEstimate:
+        scale_key = self._scale_key()
+        if scale_key != self._scaled_with:
+            self._scaled_with = scale_key
+            self._estimates = [None] * len(self._kept)
+            self._scales = self._make_scales()
+        made = self._estimates[place]
+        if made is None:
+            made = self._make_estimate(self._kept[place])
+            self._estimates[place] = made
+        return made
+
+    def _scale_key(self) -> tuple[object, ...]:
+        return (
+            self._passes,
+            *((c, a.reference.n_shots) for c, a in self._aligners.items() if a.reference is not None),
+        )
+
+    def _make_scales(self) -> dict[EditCondition | None, Scale]:
+        """Scale of every condition; the one with the tallest NAA (not saturated) lends its height to the other."""
+        if self._bands is None:
+            return {}
+        made = {
+            condition: scale_of(aligner.reference.fid, self._bands, self.align_ppm)
+            for condition, aligner in self._aligners.items()
+            if aligner.reference is not None and aligner.reference.weight > 0
+        }
+        if not made:
+            return {}
+        tallest = max(made.values(), key=lambda scale: scale.height)
+        self._link = None
+        on, off = (self._aligners.get(c) for c in ("on", "off"))
+        if on is not None and off is not None and self._link_band is not None:
+            a, b = on.reference, off.reference
+            if a is not None and b is not None and a.weight > 0 and b.weight > 0:
+                self._link = editing.link(a.fid, b.fid, a.noise_sd, b.noise_sd, self._link_band)[1:]
+        return dict.fromkeys(made, tallest)
+
+    def _make_estimate(self, kept: _Kept) -> ShotEstimate:
+        found, measure, scale = kept.alignment, kept.measure, self._scales.get(kept.condition)
+        reason = kept.reason or ("dummy before steady state" if kept.is_dummy else None)
+        if reason is None and (found is None or measure is None):
+            reason = "no signal to align it on"
+        common = ShotEstimate(
+            shot_index=kept.shot_index,
+            edit_condition=kept.condition,
+            usable=reason is None,
+            reason=reason or kept.left_out,
+            weight=kept.weight if reason is None else 0.0,
+            noise_log_variance=kept.noise_log_variance,
+            noise_log_variance_sd=None if kept.noise_log_variance is None else self._receiver.log_variance_sd,
+            water_pattern_chi2=kept.water_chi2,
+            lipid_pattern_chi2=kept.lipid_chi2,
+            pattern_chi2_sd=None if kept.water_chi2 is None else self._receiver.pattern_chi2_sd,
+            edit_log_odds=kept.log_odds,
+            frequency_update_hz=kept.frequency_update_hz,
+            n_excitations=kept.n_excitations,
+            phase_cycle_index=kept.phase_cycle_index,
+            is_dummy=kept.is_dummy,
+        )
+        if found is None or measure is None or scale is None or scale.amplitude <= 0:
+            return common
+        link_hz, link_rad = self._link if kept.condition == "on" and self._link is not None else (0.0, 0.0)
+        turned_rad = found.phase_rad + link_rad
+        water = measure.water
+        return replace(
+            common,
+            frequency_hz=found.frequency_hz + link_hz,
+            frequency_sd_hz=found.frequency_sd_hz,
+            phase_deg=_degrees(turned_rad),
+            phase_sd_deg=float(np.degrees(found.phase_sd_rad)),
+            amplitude=found.amplitude,
+            amplitude_sd=found.amplitude_sd,
+            broadening_hz=found.broadening_hz,
+            broadening_sd_hz=found.broadening_sd_hz,
+            misfit=found.misfit,
+            misfit_sd=found.misfit_sd,
+            residual_water=water.amplitude / scale.amplitude,
+            residual_water_sd=water.amplitude_sd / scale.amplitude,
+            water_phase_deg=_degrees(water.phase_rad - turned_rad),
+            water_phase_sd_deg=float(np.degrees(min(water.phase_sd_rad, np.pi))),
+            water_frequency_hz=water.frequency_hz,
+            water_frequency_sd_hz=water.frequency_sd_hz,
+            lipid=float(np.real(measure.lipid * np.exp(-1j * (scale.phase_rad + link_rad)))) / scale.amplitude,
+            lipid_sd=measure.lipid_sd / scale.amplitude,
+            late_energy=measure.late_energy,
+            snr=found.amplitude * scale.height / (kept.noise_sd * float(np.sqrt(self.n_points))),
+        )
+
+    def average(self, shot_indices: Collection[int] | None = None) -> Average:
+        """Weighted average of the accepted shots (None) or of those named (by shot_index) that are usable.
+
+        Named shots keep their weights. With ON and OFF there is also `difference`, ON - OFF.
+        """
+        wanted = None if shot_indices is None else set(shot_indices)
+        tied = self._pair_weights()
+        shots = [
+            AlignedShot(
+                k.shot_index, k.condition, k.aligned, k.noise_sd, tied.get(k.shot_index, k.weight), k.phase_cycle_index
+            )
+            for k in self._kept
+            if k.aligned is not None and not k.is_dummy and (wanted is None or k.shot_index in wanted)
+        ]
+        return average_of(
+            shots,
+            link_band=self._link_band,
+            dwell_time_s=self.dwell_time_s,
+            spectrometer_frequency_mhz=self.spectrometer_frequency_mhz,
+            offset_ppm=self.reference_offset_ppm,
+        )
+
+    def _pair_weights(self) -> dict[int, float]:
+        """In alternating MEGA the two shots of a pair weigh alike: the lesser of the two. By shot_index."""
+        order = self.edit_order
+        if order is None or order.pattern is None or not order.pattern.startswith("alternating"):
+            return {}
+        pairs: dict[int, list[_Kept]] = {}
+        for kept in self._kept:
+            if kept.aligned is not None and not kept.is_dummy:
+                pairs.setdefault(kept.shot_index // 2, []).append(kept)
+        return {
+            k.shot_index: min(m.weight for m in members) if len(members) == 2 else 0.0
+            for members in pairs.values()
+            for k in members
+        }
+
+    def refined(self, replay: Callable[[], Iterator[Shot]]) -> ScanChain:
+        """The whole scan once more from scratch, with all of it known: noise and coils learned from every shot first,
+        then all shots combined, then every shot aligned against the mean of all other good ones.
+
+        `replay` gives all shots in canonical order (noise, water, metabolite) each time it is called.
+        """
+        chain = ScanChain(
+            self.n_coils,
+            self.n_points,
+            self.dwell_time_s,
+            self.spectrometer_frequency_mhz,
+            edited=self.edited,
+            edit_pulse_ppm=self.edit_pulse_ppm,
+            eddy_current_correction=self.eddy_current_correction,
+            align_ppm=self._align_ppm_given,
+            phantom=self.phantom,
+        )
+        learned = 0
+        for shot in replay():
+            if shot.shot_kind is ShotKind.NOISE:
+                chain.add_noise(shot.data)
+            elif shot.shot_kind is ShotKind.WATER_REFERENCE:
+                chain.add_water_reference(shot.data, shot.n_excitations)
+            elif chain._refusal(shot.data) is None:
+                chain._receiver.learn_shot(shot.data)
+                learned += 1
+        if learned:
+            chain._receiver.make_weights()
+            chain._update_water()
+            chain._receiver.freeze()
+        for shot in replay():
+            if shot.shot_kind is ShotKind.METABOLITE:
+                chain.add(
+                    shot.data,
+                    shot_index=shot.shot_index,
+                    edit_condition=shot.edit_condition,
+                    n_excitations=shot.n_excitations,
+                    phase_cycle_index=shot.phase_cycle_index,
+                    is_dummy=shot.is_dummy,
+                    frequency_update_hz=shot.frequency_update_hz,
+                )
+        chain._finish()
+        return chain
+
+    def _finish(self) -> None:
+        """Last passes over the kept FIDs."""
+        for condition, aligner in self._aligners.items():
+            members = self._members(condition)
+            aligner.finish([k.weight > 0.5 for k in members], _FINAL_PASSES)
+            self._update(members, aligner)
+            self._weigh(members)
+        self._passes += 1
+
+    @property
+    def coil_report(self) -> CoilReport:
+        """What was found about the receive channels."""
+        return self._receiver.report()
+
+    @property
+    def reference_offset_hz(self) -> float:
+        """Offset of the whole spectrum before any alignment, Hz (positive: at lower ppm)."""
+        return -self.reference_offset_ppm * self.spectrometer_frequency_mhz
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """What was done to the data, in order, a phrase each."""
+        report = self.coil_report
+        made = [f"noise covariance from {report.noise_from}", f"coil weights (GLS) from {report.weights_from}"]
+        if self.n_coils == 1:
+            made = ["single channel, no coil combination"]
+        made += [f"channel {k} left out ({why})" for k, why in report.left_out.items()]
+        if self._eddy is not None:
+            made.append("eddy-current correction by the water reference's phase")
+        if self._late_water:
+            made.append("water reference came after the first shot: used in the last pass only")
+        low, high = self.align_ppm
+        made.append(f"maximum-likelihood alignment over {low:g}-{high:g} ppm" + (", last pass" if self._passes else ""))
+        made.append("robust weights by misfit and amplitude")
+        if self.edited and self.edit_order is not None:
+            made.append(f"edit order from {self.edit_order.decided_from}, ON moved onto OFF over creatine and choline")
+        return tuple(made)
+
+
+def _degrees(radians: float) -> float:
+    """In (-180, 180]."""
+    return float(180.0 - np.degrees((np.pi - radians) % (2 * np.pi)))

@@ -1,0 +1,184 @@
+"""MEGA editing: which shots are ON, how the two sub-spectra are brought together, what their difference leaves over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scanner_agent.mrs.align import AlignBand, Alignment, align_shot, make_template
+from scanner_agent.mrs.axes import ppm_axis, spectrum
+from scanner_agent.mrs.kernels import rotated
+from scanner_agent.mrs.quality import band_amplitude, band_fraction, tallest_line
+from scanner_agent.mrs.shots import EditCondition, EditOrder
+
+NAA_PPM = (1.9, 2.12)
+TCR_PPM = (2.92, 3.12)
+LINK_PPM = (2.9, 3.35)
+_SUBTRACTION_PPM = (3.16, 3.29)
+# NAA over creatine (band amplitudes): OFF about 1.2, anywhere in 0.6-2; ON (saturated) about 0.
+_OFF_RATIO, _OFF_SD, _ON_SD = 1.2, 0.3, 0.15
+_LEAST_TCR_SNR = 5.0
+_LOCK_ODDS, _SWAP_ODDS = 10.0, 12.0
+
+
+def saturates_naa(edit_pulse_ppm: tuple[float, float] | None) -> bool:
+    """Whether the ON pulse sits near 1.9 ppm and the OFF pulse far enough away to leave NAA: then the data show the order."""
+    if edit_pulse_ppm is None:
+        return True
+    on, off = edit_pulse_ppm
+    return abs(on - 1.9) <= 0.12 and abs(off - 2.01) >= 0.35
+
+
+def edit_log_odds(naa: float, naa_sd: float) -> float:
+    """log p(NAA present) - log p(NAA saturated) of one shot, from NAA over creatine and its standard error."""
+    off_var, on_var = _OFF_SD**2 + naa_sd**2, _ON_SD**2 + naa_sd**2
+    off = -0.5 * (naa - _OFF_RATIO) ** 2 / off_var - 0.5 * np.log(off_var)
+    on = -0.5 * naa**2 / on_var - 0.5 * np.log(on_var)
+    # Values beyond either level speak for that level, not for the wider of the two distributions.
+    if naa >= _OFF_RATIO:
+        off = -0.5 * np.log(off_var)
+    if naa <= 0:
+        on = -0.5 * np.log(on_var)
+    return float(np.clip(off - on, -25.0, 25.0))
+
+
+def _patterns(i: NDArray[np.intp]) -> dict[str, NDArray[np.bool_]]:
+    """Usual orders of the shots at places `i` (n,) in the order of acquisition: (n,), True for ON."""
+    found = {
+        "alternating, on first": i % 2 == 0,
+        "alternating, off first": i % 2 == 1,
+        "1-1-0-0": (i // 2) % 2 == 0,
+        "0-0-1-1": (i // 2) % 2 == 1,
+    }
+    return found
+
+
+def shot_log_odds(
+    fid: NDArray[np.complexfloating],
+    noise_sd: float,
+    found: Alignment,
+    reference: NDArray[np.complex128],
+    reference_sd: float,
+    band: AlignBand,
+    spectrometer_frequency_mhz: float,
+    offset_ppm: float,
+) -> float | None:
+    """`edit_log_odds` of one shot aligned (over `LINK_PPM`) with a reference common to ON and OFF; None: no creatine.
+
+    NAA in the shot and creatine in the reference are compared as band amplitudes, in creatine's phase, without water.
+    """
+    f0, dt = spectrometer_frequency_mhz, band.dwell_time_s
+    naa_ppm, tcr_ppm = ((low + offset_ppm, high + offset_ppm) for low, high in (NAA_PPM, TCR_PPM))
+    clean = band.without_nuisance(reference)
+    tcr = band_amplitude(clean, dt, f0, tcr_ppm)
+    tcr_sd = reference_sd * np.sqrt(band_fraction(clean.size, dt, f0, tcr_ppm))
+    if abs(tcr) < _LEAST_TCR_SNR * tcr_sd:
+        return None
+    shot = rotated(np.asarray(fid[: band.n_points], dtype=np.complex128), found.frequency_hz, found.phase_rad, dt)
+    naa = band_amplitude(band.without_nuisance(shot), dt, f0, naa_ppm) * np.exp(-1j * np.angle(tcr))
+    naa_sd = noise_sd * float(np.sqrt(band_fraction(clean.size, dt, f0, naa_ppm)))
+    return edit_log_odds(float(np.real(naa)) / abs(tcr), naa_sd / abs(tcr))
+
+
+def detect_order(
+    log_odds: Sequence[float | None], labels: Sequence[EditCondition | None], places: Sequence[int]
+) -> tuple[EditOrder, list[EditCondition | None]]:
+    """Decide ON or OFF for every shot from the data, the labels, or both.
+
+    `log_odds`: of each shot (positive: OFF), None where it could not be measured. With labels, the data are believed
+    against them only if swapping all of them is far more likely. Without labels a usual pattern is looked for
+    (alternating, 1-1-0-0), else one change from ON to OFF or back (blocked); below a log-likelihood of 10 in favour of
+    the best, nothing is decided.
+    """
+    if not places:
+        return EditOrder(decided_from="nothing", reason="no shots yet"), []
+    values = np.array([0.0 if v is None else v for v in log_odds])
+    n = values.size
+    if n and all(label is not None for label in labels):
+        is_on = np.array([label == "on" for label in labels])
+        support = float(np.sum(np.where(is_on, -values, values)))
+        both = is_on.any() and (~is_on).any()
+        if support < -_SWAP_ODDS and both:
+            swapped: list[EditCondition | None] = ["off" if on else "on" for on in is_on]
+            return EditOrder(
+                decided_from="data",
+                pattern=_name(~is_on, places),
+                agrees_with_labels=False,
+                log_odds=-support,
+                reason="NAA is saturated in the shots labelled off and present in those labelled on",
+            ), swapped
+        agrees = True if support > _SWAP_ODDS and both else None
+        return EditOrder(
+            decided_from="labels",
+            pattern=_name(is_on, places),
+            agrees_with_labels=agrees,
+            log_odds=support,
+            reason="" if agrees else "the data do not tell ON from OFF yet, labels are used",
+        ), list(labels)
+    if n < 4:
+        return EditOrder(decided_from="nothing", reason="fewer than four shots"), [None] * n
+    at = np.asarray(places, dtype=np.intp)
+    candidates = _patterns(at)
+    for split in range(4, n - 1):
+        candidates[f"blocked, on first, {split}"] = np.arange(n) < split
+        candidates[f"blocked, off first, {split}"] = np.arange(n) >= split
+    scores = {name: float(np.sum(np.where(on, -values, values))) for name, on in candidates.items()}
+    ranked = sorted(scores, key=lambda name: -scores[name])
+    best = ranked[0]
+    # Neighbouring splits of a blocked order share nearly all shots: they are no rivals of each other.
+    rivals = [s for s in ranked[1:] if not (best.startswith("blocked") and s.startswith(best.rsplit(",", 1)[0]))]
+    lead = scores[best] - (scores[rivals[0]] if rivals else 0.0)
+    if lead < _LOCK_ODDS or scores[best] < _LOCK_ODDS:
+        return EditOrder(
+            decided_from="nothing",
+            log_odds=lead,
+            reason="no labels, and NAA against creatine does not tell ON from OFF",
+        ), [None] * n
+    on = candidates[best]
+    decided: list[EditCondition | None] = ["on" if flag else "off" for flag in on]
+    return EditOrder(decided_from="data", pattern=_name(on, places), log_odds=lead, reason="found from NAA"), decided
+
+
+def _name(is_on: NDArray[np.bool_], places: Sequence[int]) -> str | None:
+    """Name of a usual pattern, None if it is none."""
+    for name, pattern in _patterns(np.asarray(places, dtype=np.intp)).items():
+        if np.array_equal(pattern, is_on):
+            return name
+    changes = np.flatnonzero(is_on[1:] != is_on[:-1])
+    if changes.size == 1:
+        return "blocked, on first" if is_on[0] else "blocked, off first"
+    return None
+
+
+def link(
+    on: NDArray[np.complex128], off: NDArray[np.complex128], on_sd: float, off_sd: float, band: AlignBand
+) -> tuple[NDArray[np.complex128], float, float]:
+    """ON moved onto OFF over creatine and choline: (ON moved, frequency Hz and phase rad taken away). FIDs (n_points,).
+
+    `band` spans `LINK_PPM`. Where nothing is found there, ON stays.
+    """
+    found = align_shot(on, on_sd, make_template(off, off_sd, band))
+    if found is None or found.frequency_sd_hz > 2.0 or abs(found.frequency_hz) > 15.0:
+        return on, 0.0, 0.0
+    return rotated(on, found.frequency_hz, found.phase_rad, band.dwell_time_s), found.frequency_hz, found.phase_rad
+
+
+def subtraction_artefact(
+    difference: NDArray[np.complex128],
+    off: NDArray[np.complex128],
+    dwell_time_s: float,
+    spectrometer_frequency_mhz: float,
+    offset_ppm: float = 0.0,
+) -> float | None:
+    """Peak-to-peak of the difference spectrum at 3.16-3.29 ppm over tCho's height in OFF (real parts, OFF's phase)."""
+    f0 = spectrometer_frequency_mhz
+    low, high = _SUBTRACTION_PPM[0] + offset_ppm, _SUBTRACTION_PPM[1] + offset_ppm
+    height, _, phase = tallest_line(off, dwell_time_s, f0, (low, high))
+    if height <= 0:
+        return None
+    ppm = ppm_axis(difference.size, dwell_time_s, f0)
+    inside = (ppm >= low) & (ppm <= high)
+    part = np.real(spectrum(difference)[inside] * np.exp(-1j * phase))
+    return float(np.ptp(part) / height) if part.size > 1 else None

@@ -1,0 +1,99 @@
+"""Compiled loops. Each has a plain NumPy twin in tests/reference/."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scanner_agent.jit import njit
+
+
+@njit
+def block_sums(
+    template: NDArray[np.complex128], shot: NDArray[np.complex128], block: int, n_blocks: int
+) -> NDArray[np.complex128]:
+    """Sums (n_blocks,) of conj(template) * shot over blocks of `block` points."""
+    sums = np.zeros(n_blocks, dtype=np.complex128)
+    for b in range(n_blocks):
+        total = 0j
+        for i in range(b * block, (b + 1) * block):
+            total += np.conj(template[i]) * shot[i]
+        sums[b] = total
+    return sums
+
+
+@njit
+def periodogram_peak(
+    sums: NDArray[np.complex128],
+    first_time_s: float,
+    step_s: float,
+    low_hz: float,
+    high_hz: float,
+    grid_hz: float,
+    centre_hz: float,
+    prior_per_hz2: float,
+) -> tuple[float, complex, float]:
+    """Frequency (Hz), value and squared height of the largest peak of P(f) = sum_k sums_k exp(-2 pi i f t_k).
+
+    t_k = first_time_s + k step_s. The height compared is |P|^2 - prior_per_hz2 (f - centre_hz)^2. A grid of spacing
+    `grid_hz` over low_hz..high_hz, then Newton steps that stay within one grid step of the best point.
+    """
+    n = sums.size
+    n_grid = int(np.ceil((high_hz - low_hz) / grid_hz)) + 1
+    best = -1e300
+    best_f = centre_hz
+    for j in range(n_grid):
+        f = low_hz + j * grid_hz
+        turn = np.exp(-2j * np.pi * f * step_s)
+        p = 0j
+        for k in range(n - 1, -1, -1):
+            p = p * turn + sums[k]
+        height = p.real * p.real + p.imag * p.imag - prior_per_hz2 * (f - centre_hz) ** 2
+        if height > best:
+            best = height
+            best_f = f
+    f = best_f
+    for _ in range(20):
+        p = 0j
+        p1 = 0j
+        p2 = 0j
+        for k in range(n):
+            t = first_time_s + k * step_s
+            term = sums[k] * np.exp(-2j * np.pi * f * t)
+            p += term
+            p1 += (-2j * np.pi * t) * term
+            p2 += (-4 * np.pi * np.pi * t * t) * term
+        slope = 2 * (p.real * p1.real + p.imag * p1.imag) - 2 * prior_per_hz2 * (f - centre_hz)
+        curvature = (
+            2 * (p1.real * p1.real + p1.imag * p1.imag + p.real * p2.real + p.imag * p2.imag) - 2 * prior_per_hz2
+        )
+        if curvature >= 0:
+            break
+        step = -slope / curvature
+        if abs(f + step - best_f) > grid_hz:
+            break
+        f += step
+        if abs(step) < 1e-7:
+            break
+    value = 0j
+    for k in range(n):
+        value += sums[k] * np.exp(-2j * np.pi * f * (first_time_s + k * step_s))
+    return f, value, value.real * value.real + value.imag * value.imag
+
+
+@njit
+def rotated(
+    fid: NDArray[np.complex128], frequency_hz: float, phase_rad: float, dwell_time_s: float
+) -> NDArray[np.complex128]:
+    """`fid` (n_points,) times exp(-i (2 pi frequency t + phase)): takes a frequency and a phase away."""
+    n = fid.size
+    out = np.empty(n, dtype=np.complex128)
+    turn = np.exp(-2j * np.pi * frequency_hz * dwell_time_s)
+    factor = np.exp(-1j * phase_rad)
+    for i in range(n):
+        # The recurrence is started afresh now and then, so that rounding cannot pile up.
+        if i % 64 == 0:
+            factor = np.exp(-1j * (phase_rad + 2 * np.pi * frequency_hz * dwell_time_s * i))
+        out[i] = fid[i] * factor
+        factor *= turn
+    return out

@@ -1,0 +1,245 @@
+"""The clean reference of a scan (or of one edit condition): how it begins, how it grows, what is measured against it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scanner_agent.mrs.align import AlignBand, Alignment, Template, align_shot, make_template
+from scanner_agent.mrs.kernels import rotated
+
+START_SHOTS, REFERENCE_SHOTS = 8, 32
+_START_PASSES, _LAST_SHOTS, _REFRESH_PER_SHOT = 2, 8, 2
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """Weighted mean of aligned shots, with the sums that let a shot be taken out of it again."""
+
+    total: NDArray[np.complex128]
+    """(n_points,) sum of w a x over its shots, aligned."""
+    weight: float
+    """sum of w a^2."""
+    noise_weight: float
+    """sum of (w a sd)^2: the noise power per real channel of `total`."""
+    n_shots: int
+    """Shots in it."""
+
+    @property
+    def fid(self) -> NDArray[np.complex128]:
+        """(n_points,) least-squares estimate of the common signal."""
+        return np.asarray(self.total / self.weight)
+
+    @property
+    def noise_sd(self) -> float:
+        """Of `fid` per real channel."""
+        return float(np.sqrt(self.noise_weight)) / self.weight
+
+    def plus(
+        self, fid: NDArray[np.complexfloating], sd: float, found: Alignment, dwell_time_s: float, sign: int = 1
+    ) -> Reference:
+        """The reference with one shot more (`sign` 1) or less (-1)."""
+        aligned = rotated(np.asarray(fid, dtype=np.complex128), found.frequency_hz, found.phase_rad, dwell_time_s)
+        weight = 1.0 / sd**2
+        gain = weight * found.amplitude
+        return Reference(
+            self.total + sign * gain * aligned,
+            self.weight + sign * weight * found.amplitude**2,
+            self.noise_weight + sign * (gain * sd) ** 2,
+            self.n_shots + sign,
+        )
+
+    def template(self, band: AlignBand) -> Template:
+        """Made ready for alignment."""
+        return make_template(self.fid, self.noise_sd, band)
+
+
+def empty_reference(n_points: int) -> Reference:
+    """Nothing in it yet."""
+    return Reference(np.zeros(n_points, dtype=np.complex128), 0.0, 0.0, 0)
+
+
+def reference_from(
+    fids: Sequence[NDArray[np.complexfloating]],
+    sds: Sequence[float],
+    found: Sequence[Alignment | None],
+    dwell_time_s: float,
+) -> Reference:
+    """Reference of several shots with known alignments; those without one are passed over."""
+    result = empty_reference(fids[0].size)
+    for fid, sd, alignment in zip(fids, sds, found, strict=True):
+        if alignment is not None:
+            result = result.plus(fid, sd, alignment, dwell_time_s)
+    return result
+
+
+def align_mutually(
+    fids: Sequence[NDArray[np.complexfloating]],
+    sds: Sequence[float],
+    found: Sequence[Alignment | None],
+    band: AlignBand,
+) -> list[Alignment | None]:
+    """Every shot anew against the mean of all others (a shot in its own reference would be drawn to where it was)."""
+    dt = band.dwell_time_s
+    whole = reference_from(fids, sds, found, dt)
+    result: list[Alignment | None] = []
+    for fid, sd, alignment in zip(fids, sds, found, strict=True):
+        others = whole if alignment is None else whole.plus(fid, sd, alignment, dt, -1)
+        if others.n_shots == 0 or others.weight <= 1e-9 * whole.weight:
+            result.append(alignment)
+            continue
+        expected = 0.0 if alignment is None else alignment.frequency_hz
+        result.append(align_shot(fid, sd, others.template(band), expected))
+    return result
+
+
+def of_unit_amplitude(found: Sequence[Alignment | None]) -> list[Alignment | None]:
+    """The same with their median amplitude as the unit: a mean of shots is otherwise free to shrink from pass to pass."""
+    amplitudes = [a.amplitude for a in found if a is not None]
+    unit = float(np.median(amplitudes)) if amplitudes else 1.0
+    return [
+        None if a is None else replace(a, amplitude=a.amplitude / unit, amplitude_sd=a.amplitude_sd / unit) for a in found
+    ]
+
+
+def start_reference(
+    fids: Sequence[NDArray[np.complexfloating]], sds: Sequence[float], band: AlignBand
+) -> tuple[Reference, list[Alignment | None]]:
+    """Reference and alignments of the first shots of a scan: the first shot, then each against the mean of the others."""
+    first = make_template(fids[0], sds[0], band)
+    found = [align_shot(fid, sd, first) for fid, sd in zip(fids, sds, strict=True)]
+    if len(fids) > 1:
+        for _ in range(_START_PASSES):
+            found = of_unit_amplitude(align_mutually(fids, sds, found, band))
+    found = of_unit_amplitude(found)
+    return reference_from(fids, sds, _robust(found), band.dwell_time_s), found
+
+
+def _robust(found: Sequence[Alignment | None]) -> list[Alignment | None]:
+    """Leave out of a young reference what fits it far worse than the others do."""
+    misfits = [a.misfit for a in found if a is not None]
+    return [a if a is not None and _fits(a, misfits, []) else None for a in found]
+
+
+def _fits(candidate: Alignment, misfits: Sequence[float], amplitudes: Sequence[float]) -> bool:
+    """Whether a shot looks like those already in a reference (fewer than 4 of them: yes)."""
+    if len(misfits) >= 4:
+        middle = float(np.median(misfits))
+        spread = 1.4826 * float(np.median(np.abs(np.array(misfits) - middle)))
+        if candidate.misfit > middle + 6 * max(spread, candidate.misfit_sd * max(middle, 1.0)):
+            return False
+    if len(amplitudes) >= 4:
+        return candidate.amplitude > 0.6 * float(np.median(amplitudes))
+    return True
+
+
+class Aligner:
+    """Alignments of the shots of one kind against their own running reference.
+
+    The first shots are aligned with one another each time one is added. Later ones are aligned with the reference, which
+    takes in what fits it until it holds 32 shots and then stays; earlier shots are brought up to date two at a time, so
+    that the cost of a shot does not depend on how many came before.
+    """
+
+    def __init__(self, band: AlignBand) -> None:
+        self.band = band
+        self.fids: list[NDArray[np.complex64]] = []
+        self.sds: list[float] = []
+        self.joins: list[bool] = []
+        self.found: list[Alignment | None] = []
+        self.reference: Reference | None = None
+        self.template: Template | None = None
+        self._member: list[bool] = []
+        self._stale = 0
+
+    def add(self, fid: NDArray[np.complex64], sd: float, joins: bool) -> list[int]:
+        """Take one combined FID; the positions whose alignment is new. `joins` False: never part of the reference."""
+        self.fids.append(fid)
+        self.sds.append(sd)
+        self.joins.append(joins)
+        self.found.append(None)
+        self._member.append(False)
+        joined = [i for i, flag in enumerate(self.joins) if flag]
+        if joins and len(joined) <= START_SHOTS:
+            self._start(joined)
+            return list(range(len(self.fids)))
+        position = len(self.fids) - 1
+        if self.template is None:
+            return []
+        found = align_shot(fid, sd, self.template, self._expected())
+        self.found[position] = found
+        changed = [position]
+        if self.reference is not None and self.reference.n_shots < REFERENCE_SHOTS:
+            if joins and found is not None and self._welcome(found):
+                self._member[position] = True
+                self.reference = self.reference.plus(fid, sd, found, self.band.dwell_time_s)
+                self.template = self.reference.template(self.band)
+        else:
+            changed += self._refresh(position)
+        return changed
+
+    def _start(self, joined: list[int]) -> None:
+        fids, sds = [self.fids[i] for i in joined], [self.sds[i] for i in joined]
+        self.reference, found = start_reference(fids, sds, self.band)
+        kept = _robust(found)
+        for i, alignment, member in zip(joined, found, kept, strict=True):
+            self.found[i], self._member[i] = alignment, member is not None
+        self.template = self.reference.template(self.band) if self.reference.weight > 0 else None
+        for i in range(len(self.fids)):
+            if i not in joined and self.template is not None:
+                self.found[i] = align_shot(self.fids[i], self.sds[i], self.template)
+
+    def _expected(self) -> float:
+        """Frequency to be expected of the next shot, Hz: the median of the last eight."""
+        last = [a.frequency_hz for a in self.found[-_LAST_SHOTS - 1 :] if a is not None]
+        return float(np.median(last)) if last else 0.0
+
+    def _welcome(self, found: Alignment) -> bool:
+        members = [a for a, m in zip(self.found, self._member, strict=True) if m and a is not None]
+        return _fits(found, [a.misfit for a in members], [a.amplitude for a in members])
+
+    def _refresh(self, newest: int) -> list[int]:
+        """Bring two earlier shots up to date with the finished reference."""
+        done: list[int] = []
+        while self._stale < newest and len(done) < _REFRESH_PER_SHOT:
+            if self.found[self._stale] is not None:
+                self._realign(self._stale)
+                done.append(self._stale)
+            self._stale += 1
+        return done
+
+    def _realign(self, i: int) -> None:
+        """One shot against the reference without it."""
+        old, reference = self.found[i], self.reference
+        if old is None or reference is None or self.template is None:
+            return
+        dt = self.band.dwell_time_s
+        if not self._member[i]:
+            self.found[i] = align_shot(self.fids[i], self.sds[i], self.template, old.frequency_hz)
+            return
+        others = reference.plus(self.fids[i], self.sds[i], old, dt, -1)
+        if others.n_shots < 1:
+            return
+        found = align_shot(self.fids[i], self.sds[i], others.template(self.band), old.frequency_hz)
+        if found is not None:
+            self.found[i] = found
+            self.reference = others.plus(self.fids[i], self.sds[i], found, dt)
+
+    def finish(self, accepted: Sequence[bool], passes: int) -> None:
+        """Last passes: the reference holds all accepted shots, and every shot is aligned against all others."""
+        for _ in range(passes):
+            self._member = [
+                ok and joins and a is not None for ok, joins, a in zip(accepted, self.joins, self.found, strict=True)
+            ]
+            if not any(self._member):
+                return
+            self.found = of_unit_amplitude(self.found)
+            chosen = [a if m else None for a, m in zip(self.found, self._member, strict=True)]
+            self.reference = reference_from(self.fids, self.sds, chosen, self.band.dwell_time_s)
+            self.template = self.reference.template(self.band)
+            for i in range(len(self.fids)):
+                self._realign(i)
+        self.template = self.reference.template(self.band) if self.reference is not None else None
