@@ -55,7 +55,7 @@ def write_npz(sets: Sequence[BasisSet], path: Path) -> None:
 def read_npz(path: Path) -> list[BasisSet]:
     """All sets of a file. Raises `SourceError` if it is not such a file or is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             content = json.loads(str(file["index"]))
             if content.get("format") != FORMAT:
                 raise SourceError(f"{path.name}: basis format {content.get('format')!r} is not {FORMAT}")
