@@ -40,7 +40,7 @@ def fit_line(
         return None
     weight = np.ones(n)
     a = b = spread = 0.0
-    for _ in range(6):
+    for _ in range(4):
         total = weight.sum()
         mx, my = float(weight @ x / total), float(weight @ y / total)
         sxx = float(weight @ (x - mx) ** 2)

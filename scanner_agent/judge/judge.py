@@ -18,6 +18,7 @@ from scanner_agent.records import Finding, FindingKind, Forecast, LimitCheck, Sc
 from scanner_agent.scan_protocol import ScanProtocol, unsupported_reason
 
 _FITS_KEPT = 24
+_DRIFT_SHOTS = 128  # shots that the drift is measured over, at most
 
 
 class Judge:
@@ -182,7 +183,7 @@ class Judge:
 
     def _drift(self, pose: int, fit: FitSummary | None) -> Drift | None:
         tr = self._header.repetition_time_s or self._protocol.repetition_time_s
-        rows = self._course.pose_rows(pose)
+        rows = self._course.pose_rows(pose)[-_DRIFT_SHOTS:]
         table = self._course.table
         if len(rows) < 6:
             return None

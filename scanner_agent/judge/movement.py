@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanner_agent.judge.features import (
+    COLUMNS,
     LEVEL,
     MISFIT,
     PHASE,
@@ -33,6 +34,7 @@ from scanner_agent.scan_protocol import JudgementSettings
 _MAD_TO_SD = 1.4826
 _LLR_CAP = 8.0  # one sign alone never proves a hit
 _Z2_CAP = 60.0  # nor a step
+_LEVEL_NAMES = tuple(COLUMNS[i] for i in LEVEL)
 _SLOPE_SD = np.array([0.05, 0.002, 0.02, 0.01, 0.01])  # per shot, of LEVEL: prior width of a still head's trend
 
 
@@ -165,52 +167,8 @@ def find_step(
     first = max(settings.step_min_before, n - settings.step_lookback_shots)
     if first > n - 2:
         return None
-    best: Step | None = None
-    quiet = np.arange(max(0, first - settings.step_memory_shots), first)
-    quiet = quiet[~hit[quiet]]
-    scatter = learn_scatter(value[quiet], error[quiet], prior, settings)
-    for k in range(first, n - 1):
-        before = np.arange(max(0, k - settings.step_memory_shots), k)
-        before = before[~hit[before]]
-        if len(before) < settings.step_min_before:
-            continue
-        candidate = compare(value, before, k, scatter)
-        if best is None or candidate.statistic > best.statistic:
-            best = candidate
-    return best
-
-
-def compare(value: NDArray[np.float64], before: NDArray[np.int64], k: int, scatter: Scatter) -> Step:
-    """Rows from k on against the straight line through `before`."""
-    past = value[before]
-    level = list(LEVEL)
-    after = value[k:]
-    m, n = len(after), len(past)
-    sd = scatter.sd[level]
-    # Trend of the past, shrunk to none by its prior.
-    x = before - before.mean()
-    clean = past[:, level]
-    centre = robust_centre(clean)
-    clean = np.clip(clean - centre, -3 * sd, 3 * sd)
-    known = np.isfinite(clean)
-    sxx = (x**2) @ known
-    slope = np.nansum(x[:, None] * clean, axis=0) / (sxx + (sd / _SLOPE_SD) ** 2)
-    mean = np.nansum(clean, axis=0) / np.maximum(known.sum(axis=0), 1) + centre
-    ahead = (k + len(value) - 1) / 2 - before.mean()
-    after_centre = _cautious_centre(after[:, level], mean + slope * ahead)
-    change = after_centre - (mean + slope * ahead)
-    shrink = (1 - scatter.correlation[level]) / (1 + scatter.correlation[level])
-    n_past, n_after = np.maximum(n * shrink, 1.0), np.maximum(m * shrink, 1.0)
-    variance = sd**2 * (1 / n_past + 1.2 / n_after) + ahead**2 * sd**2 / (sxx + (sd / _SLOPE_SD) ** 2)
-    z = change / np.sqrt(variance)
-    turn, turn_z = _turn(past[:, WATER_PHASE], after[:, WATER_PHASE], float(scatter.sd[WATER_PHASE]))
-    z2 = np.nansum(np.minimum(z**2, _Z2_CAP)) + min(turn_z**2, _Z2_CAP)
-    names = ("frequency", "log_amplitude", "broadening", "log_water", "lipid")
-    changes = {name: float(c) for name, c in zip(names, change, strict=True) if math.isfinite(c)}
-    zs = {name: float(c) for name, c in zip(names, z, strict=True) if math.isfinite(c)}
-    if turn_z:
-        changes["water_phase"], zs["water_phase"] = turn, turn_z
-    return Step(k, float(z2), m, changes, zs)
+    quiet = np.flatnonzero(~hit[:first])[-settings.step_memory_shots :]
+    return _likeliest(value, error, hit, prior, settings, np.arange(first, n - 1), quiet)
 
 
 def find_step_at(
@@ -223,32 +181,113 @@ def find_step_at(
 ) -> Step | None:
     """The rows from `row` on against all undisturbed ones well before them; None if there are too few."""
     end = max(row - settings.step_confirm_shots, settings.step_min_before)
-    before = np.arange(max(0, end - settings.step_memory_shots), min(end, row))
-    before = before[~hit[before]]
-    if len(before) < settings.step_min_before:
+    past = hit.copy()
+    past[end:] = True
+    quiet = np.flatnonzero(~past)[-settings.step_memory_shots :]
+    return _likeliest(value, error, past, prior, settings, np.array([row]), quiet)
+
+
+def _likeliest(
+    value: NDArray[np.float64],
+    error: NDArray[np.float64],
+    hit: NDArray[np.bool_],
+    prior: NDArray[np.float64],
+    settings: JudgementSettings,
+    change_points: NDArray[np.int64],
+    quiet: NDArray[np.int64],
+) -> Step | None:
+    """The candidate of the largest statistic; the yardstick is learnt from the rows `quiet`."""
+    if len(quiet) < settings.step_min_before:
         return None
-    return compare(value, before, row, learn_scatter(value[before], error[before], prior, settings))
+    level = np.array(LEVEL)
+    scatter = learn_scatter(value[quiet], error[quiet], prior, settings)
+    sd = scatter.sd[level]
+    k, start = change_points, np.maximum(change_points - settings.step_memory_shots, 0)
+    rows = np.arange(len(value), dtype=float)
+    centre = robust_centre(value[np.ix_(quiet, level)])
+    clean = np.clip(value[:, level] - centre, -3 * sd, 3 * sd)
+    weight = (np.isfinite(clean) & ~hit[:, None]).astype(float)
+    clean[weight == 0] = 0.0
+
+    def before(terms: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sum of each column over the past of each change point, (candidates, columns)."""
+        total = np.zeros((len(terms) + 1, terms.shape[1]))
+        np.cumsum(terms, axis=0, out=total[1:])
+        return total[k] - total[start]
+
+    # Straight line through the past, its slope shrunk to none by its prior.
+    x = rows[:, None]
+    w, wx, wxx = before(weight), before(weight * x), before(weight * x**2)
+    wy, wxy = before(clean), before(clean * x)
+    w = np.maximum(w, 1e-9)
+    sxx = wxx - wx**2 / w
+    ridge = sxx + (sd / _SLOPE_SD) ** 2
+    slope = (wxy - wx * wy / w) / ridge
+    middle = 0.5 * (k + len(value) - 1)[:, None]
+    ahead = middle - wx / w
+    expected = centre + wy / w + slope * ahead
+    n_after = len(value) - k
+    change = _level_after(value[:, level], k, expected) - expected
+    # Breathing and pulsation are correlated from shot to shot: fewer independent shots than there are.
+    shrink = (1 - scatter.correlation[level]) / (1 + scatter.correlation[level])
+    known_past = np.maximum(w * shrink, 1.0)
+    known_after = np.maximum(n_after[:, None] * shrink, 1.0)
+    variance = sd**2 * (1 / known_past + 1.2 / known_after) + ahead**2 * sd**2 / ridge
+    z = change / np.sqrt(variance)
+    z[w < settings.step_min_before] = np.nan
+    turn, turn_z = _turn(value[:, WATER_PHASE], hit, k, start, float(scatter.sd[WATER_PHASE]))
+    statistic = np.nansum(np.minimum(z**2, _Z2_CAP), axis=1) + np.minimum(turn_z**2, _Z2_CAP)
+    best = int(np.argmax(statistic))
+    known = [i for i in range(len(level)) if math.isfinite(z[best, i])]
+    changes = {_LEVEL_NAMES[i]: float(change[best, i]) for i in known}
+    zs = {_LEVEL_NAMES[i]: float(z[best, i]) for i in known}
+    if turn_z[best]:
+        changes["water_phase"], zs["water_phase"] = float(turn[best]), float(turn_z[best])
+    return Step(int(k[best]), float(statistic[best]), int(n_after[best]), changes, zs)
 
 
-def _cautious_centre(after: NDArray[np.float64], expected: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Median of the rows, of two the one nearer to what was expected: one odd shot is no step."""
-    if len(after) != 2:
-        return robust_centre(after)
-    distance = np.abs(after - expected)
-    return np.asarray(np.where(distance[0] <= distance[1], after[0], after[1]))
+def _after(column: NDArray[np.float64], k: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Rows from each change point on, (candidates, rows from the first one on, …); NaN before."""
+    first = int(k.min())
+    late = np.repeat(column[None, first:], len(k), axis=0)
+    late[np.arange(first, len(column))[None, :] < k[:, None]] = np.nan
+    return late
 
 
-def _turn(past: NDArray[np.float64], after: NDArray[np.float64], sd: float) -> tuple[float, float]:
-    """Change of the residual water's phase, radians, and its z; zeros where unknown."""
-    past, after = past[np.isfinite(past)], after[np.isfinite(after)]
-    if len(past) < 3 or len(after) < 2:
-        return 0.0, 0.0
-    centre = circular_mean(past)
-    away = wrapped(after - centre)
-    turn = float(np.angle(np.exp(1j * away).mean()))
-    turn = math.copysign(min(abs(turn), float(np.median(np.abs(away)))), turn)
-    spread = float(np.clip(sd, 0.0, 1.0))
-    return turn, turn / (spread * math.sqrt(1 / len(past) + 1 / len(after)))
+def _level_after(
+    value: NDArray[np.float64], k: NDArray[np.int64], expected: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Median after each change point; of two rows the one nearer to what was expected: one odd shot is no step."""
+    late = np.sort(_after(value, k), axis=1)
+    count = np.isfinite(late).sum(axis=1)
+    low, high = np.maximum(count - 1, 0) // 2, np.minimum(count // 2, late.shape[1] - 1)
+    a = np.take_along_axis(late, low[:, None, :], axis=1)[:, 0]
+    b = np.take_along_axis(late, high[:, None, :], axis=1)[:, 0]
+    nearer = np.where(np.abs(a - expected) <= np.abs(b - expected), a, b)
+    return np.where(count == 2, nearer, 0.5 * (a + b))
+
+
+def _turn(
+    angle: NDArray[np.float64], hit: NDArray[np.bool_], k: NDArray[np.int64], start: NDArray[np.int64], sd: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Change of the residual water's phase at each change point, radians, and its z; zeros where unknown."""
+    known = np.isfinite(angle) & ~hit
+    pointer = np.where(known, np.exp(1j * np.nan_to_num(angle)), 0.0)
+    total = np.concatenate([[0.0], np.cumsum(pointer)])
+    count = np.concatenate([[0], np.cumsum(known)])
+    past, n_past = total[k] - total[start], count[k] - count[start]
+    away = wrapped(_after(angle, k) - np.angle(past)[:, None])
+    late = np.isfinite(away)
+    n_late = late.sum(axis=1)
+    mean = np.angle(np.where(late, np.exp(1j * np.nan_to_num(away)), 0.0).sum(axis=1))
+    size = np.sort(np.abs(away), axis=1)
+    middle = np.take_along_axis(size, (np.maximum(n_late - 1, 0) // 2)[:, None], axis=1)[:, 0]
+    # The smaller of the two: neither one wild shot nor a spread that averages to something makes a turn.
+    turn = np.copysign(np.minimum(np.abs(mean), middle), mean)
+    unknown = (n_past < 3) | (n_late < 2)
+    turn[unknown] = 0.0
+    spread = float(np.clip(sd, 1e-3, 1.0))
+    return turn, turn / (spread * np.sqrt(1 / np.maximum(n_past, 1) + 1 / np.maximum(n_late, 1)))
 
 
 def fired(step: Step, settings: JudgementSettings, z_needed: float = 2.5) -> set[str]:

@@ -39,7 +39,7 @@ class Course:
     def __init__(self, settings: JudgementSettings) -> None:
         self._s = settings
         self.table = FeatureTable()
-        self._hit: list[bool] = []
+        self._hit = np.zeros(64, dtype=bool)
         self._leading = 0
         self._starts = [0]
         """First row of each pose."""
@@ -47,6 +47,8 @@ class Course:
         """First row that present shots are compared with."""
         self.events: list[Event] = []
         self._excitations = 1.0
+        self._first = 0
+        self._value, self._error = self.table.window(0, 0)
 
     @property
     def n_poses(self) -> int:
@@ -56,7 +58,7 @@ class Course:
     @property
     def leading_shots(self) -> tuple[int, ...]:
         """Shots before steady state."""
-        return tuple(int(i) for i in self.table.shot_index[: self._leading])
+        return tuple(self.table.shot_index[: self._leading].tolist())
 
     def pose_rows(self, pose: int) -> range:
         """Rows of one pose."""
@@ -66,22 +68,24 @@ class Course:
     def pose_shots(self, pose: int, *, used_only: bool = False) -> tuple[int, ...]:
         """Shots (shot_index) of one pose, all or those fit for its average."""
         rows = self.pose_rows(pose)
-        index = self.table.shot_index
-        return tuple(int(index[r]) for r in rows if not used_only or (not self._hit[r] and r >= self._leading))
+        first = max(rows.start, self._leading) if used_only else rows.start
+        index = self.table.shot_index[first : rows.stop]
+        return tuple((index[~self._hit[first : rows.stop]] if used_only else index).tolist())
 
     def hit_shots(self) -> tuple[int, ...]:
         """Shots hit by a movement."""
-        return tuple(int(self.table.shot_index[r]) for r, hit in enumerate(self._hit) if hit)
+        return tuple(self.table.shot_index[: self.table.n][self._hit[: self.table.n]].tolist())
 
     def add(self, signs: ShotSigns) -> None:
         """One more usable shot."""
         self.table.append(signs)
-        self._hit.append(False)
         n = self.table.n
+        if n > len(self._hit):
+            self._hit = np.concatenate([self._hit, np.zeros_like(self._hit)])
         self._excitations += (signs.n_excitations - self._excitations) / n
         if n == 2 * _MOST_LEADING:
             self._find_leading()
-        self._watch_for_bursts()
+        self._look()
         self._watch_for_steps()
 
     def _prior(self) -> NDArray[np.float64]:
@@ -99,26 +103,28 @@ class Course:
             self._leading = row + 1
         self._reference = max(self._reference, self._leading)
 
-    def _window(self) -> tuple[int, NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    def _look(self) -> None:
+        """Lay out the recent rows of this pose and mark those that were hit by a movement."""
+        n = self.table.n
         span = self._s.step_memory_shots + self._s.step_lookback_shots
-        first = max(self._reference, self.table.n - span)
-        value, error = self.table.window(first, self.table.n)
-        return first, value, error, np.array(self._hit[first:], dtype=bool)
-
-    def _watch_for_bursts(self) -> None:
-        first, value, error, hit = self._window()
-        if len(value) < self._s.step_min_before:
+        self._first = max(self._reference, n - span)
+        self._value, self._error = self.table.window(self._first, n)
+        if n - self._first < self._s.step_min_before:
             return
-        fresh = max(len(value) - self._s.step_lookback_shots, 0)
+        hit = self._hit[self._first : n].copy()
+        fresh = max(n - self._first - self._s.step_lookback_shots, 0)
+        # The yardstick comes from rows that are settled, where there are enough of them.
+        quiet = ~hit
+        if fresh >= 2 * self._s.step_min_before:
+            quiet[fresh:] = False
+        scatter = learn_scatter(self._value[quiet], self._error[quiet], self._prior(), self._s)
         settled = ~hit
-        scatter = learn_scatter(value[settled], error[settled], self._prior(), self._s)
         for _ in range(2):  # once more without the shots just found
-            probability = hit_probabilities(value, scatter, settled, self._s)
+            probability = hit_probabilities(self._value, scatter, settled, self._s)
             settled = ~hit
             settled[fresh:] = probability[fresh:] < 0.5
-        for i in range(fresh, len(value)):
-            self._hit[first + i] = bool(probability[i] >= 0.5)
-        self._note_burst(first + fresh)
+        self._hit[self._first + fresh : n] = probability[fresh:] >= 0.5
+        self._note_burst(self._first + fresh)
 
     def _note_burst(self, fresh: int) -> None:
         """Enough hit shots close together are a movement."""
@@ -146,17 +152,17 @@ class Course:
         self.events.append(Event(kind="burst", first_shot=a, last_shot=b, raised_at_shot=now))
 
     def _watch_for_steps(self) -> None:
-        first, value, error, hit = self._window()
-        step = find_step(value, error, hit, self._prior(), self._s)
+        hit = self._hit[self._first : self.table.n]
+        step = find_step(self._value, self._error, hit, self._prior(), self._s)
         if step is None or step.statistic < self._s.step_threshold:
             return
         kind = self._kind(step)
         if kind is None:
             return
-        row = first + step.row
+        row = self._first + step.row
         if kind != "moving" and hit[step.row :].any():
             return  # a burst is no change of one thing
-        lasting = step.n_after >= self._s.step_confirm_shots and self._still_there(value, error, hit)
+        lasting = step.n_after >= self._s.step_confirm_shots and self._still_there(hit)
         if kind == "moving" and lasting:
             self._begin_pose(row, step)
         elif kind == "moving":
@@ -165,11 +171,11 @@ class Course:
             self._raise(kind, row, step)
             self._reference = row
 
-    def _still_there(self, value: NDArray[np.float64], error: NDArray[np.float64], hit: NDArray[np.bool_]) -> bool:
+    def _still_there(self, hit: NDArray[np.bool_]) -> bool:
         """Whether the last shots by themselves show the new state: a burst that ended does not."""
         s = self._s
-        n = s.step_confirm_shots
-        late = find_step_at(value, error, hit, self._prior(), s, len(value) - n)
+        row = len(self._value) - s.step_confirm_shots
+        late = find_step_at(self._value, self._error, hit, self._prior(), s, row)
         return late is not None and late.statistic > 0.5 * s.step_threshold
 
     def _kind(self, step: Step) -> EventKind | None:
@@ -228,6 +234,5 @@ class Course:
             self.events[-1] = replace(last, raised_at_shot=min([last.raised_at_shot, *raised]))
         self._starts.append(row)
         self._reference = row
-        for r in range(row, self.table.n):
-            self._hit[r] = False
-        self._watch_for_bursts()
+        self._hit[row : self.table.n] = False
+        self._look()
