@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 
 from scanner_agent.records import ScanHeader
 from scanner_agent.sources.content import FileContent, ShotDetails, ShotStack, plain_stack, refuse
+from scanner_agent.sources.evidence import evidence
 from scanner_agent.sources.geometry import angle_between_deg
 
 LARGEST_SHIFT_MM = 2.0
 """Voxel centres further apart than this are two voxels (tenth of a common 20 mm edge)."""
 LARGEST_SIZE_CHANGE_MM = 1.0
 LARGEST_TURN_DEG = 3.0
+SUPPRESSED_RATIO = 20.0
+"""Water line over the highest clear metabolite line below which no spectrum is unsuppressed (those have 270 and more)."""
 _DWELL_TOLERANCE = 1e-3
 _FREQUENCY_TOLERANCE = 1e-4
 """Relative; 13 kHz at 3 T tells another scanner or field from an adjusted frequency."""
@@ -30,7 +33,9 @@ def _check_sampling(path: Path, content: FileContent, header: ScanHeader, stack:
             path, f"the {what} has {n_coils} coils, the scan {header.n_coils}", f"give the {what} of this scan"
         )
     dwell_time_s = content.fields.get("dwell_time_s")
-    if isinstance(dwell_time_s, float) and abs(dwell_time_s / header.dwell_time_s - 1.0) > _DWELL_TOLERANCE:
+    if isinstance(dwell_time_s, float) and abs(dwell_time_s / header.dwell_time_s - 1.0) > SUPPRESSED_RATIO = 20.0
+"""Water line over the highest clear metabolite line below which no spectrum is unsuppressed (those have 270 and more)."""
+_DWELL_TOLERANCE:
         raise refuse(
             path,
             f"the {what} was sampled at {1 / dwell_time_s:.0f} Hz, the scan at {1 / header.dwell_time_s:.0f} Hz",
@@ -53,6 +58,9 @@ def matched_water(
         SourceError: Other coils, sampling, field or voxel than the scan's.
     """
     _check_sampling(path, content, header, stack, "water reference")
+    seen = evidence(stack.data, header.dwell_time_s, header.spectrometer_frequency_mhz)
+    if seen.axis == "right" and seen.water_over_metabolites < SUPPRESSED_RATIO:
+        raise refuse(path, "holds water-suppressed shots, not a water reference", "give the unsuppressed scan")
     notes = _geometry_notes(path, content, header)
     gain = content.fields.get("receiver_gain")
     if isinstance(gain, float) and header.receiver_gain is not None:

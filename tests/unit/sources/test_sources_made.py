@@ -40,9 +40,10 @@ def write_pfile(path: Path, *, n_coils: int = 2, nex: float = 8.0, cut: int = 0,
         "rhr_rh_rdbm_rev": 27.0, "rhr_rdb_hdr_off_data": offset, "rhr_rh_frame_size": N, "rhr_rh_point_size": 4,
         "rhr_rh_dab[0]_start_rcv": 0, "rhr_rh_dab[0]_stop_rcv": n_coils - 1, "rhr_spectral_width": WIDTH,
         "rhr_rh_ps_mps_freq": round(F0 * 1e7), "rhe_magstrength": 30000, "rhi_nex": nex, "rhi_user4": 128.0,
-        "rhi_user8": 20.0, "rhi_user9": 30.0, "rhi_user10": 15.0, "rhi_user11": 4.0, "rhi_user12": -7.0,
-        "rhi_user13": 11.0, "rhi_trhc_R": 1.0, "rhi_brhc_R": 1.0, "rhi_brhc_A": -1.0, "rhi_te": 35000,
-        "rhi_tr": 2_000_000, "rhi_numecho": 1, "rhi_freq_dir": 1, "rhi_psdname": psd, "rhe_patname": b"Doe^Jane", "rhs_se_desc": b"ACC",
+        "rhi_user8": 20.0, "rhi_user9": 30.0, "rhi_user10": 15.0,
+        "rhi_user11": 4.0, "rhi_user12": -7.0, "rhi_user13": 11.0,
+        "rhi_trhc_R": 1.0, "rhi_brhc_R": 1.0, "rhi_brhc_A": -1.0, "rhi_te": 35000, "rhi_tr": 2_000_000,
+        "rhi_numecho": 1, "rhi_freq_dir": 1, "rhi_psdname": psd, "rhe_patname": b"Doe^Jane", "rhs_se_desc": b"ACC",
     }  # fmt: skip
     frames = [np.zeros(N)] + [UNSUPPRESSED] * n_water + [SUPPRESSED * nex] * n_metabolite
     coils = [np.stack(frames) * (1 + c) * np.exp(0.7j * c) for c in range(n_coils)]
