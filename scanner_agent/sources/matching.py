@@ -20,7 +20,7 @@ LARGEST_SHIFT_MM = 2.0
 LARGEST_SIZE_CHANGE_MM = 1.0
 LARGEST_TURN_DEG = 3.0
 SUPPRESSED_RATIO = 20.0
-"""Water line over the highest clear metabolite line below which no spectrum is unsuppressed (those have 270 and more)."""
+"""Water line over the highest clear metabolite line below which no spectrum is unsuppressed."""
 _DWELL_TOLERANCE = 1e-3
 _FREQUENCY_TOLERANCE = 1e-4
 """Relative; 13 kHz at 3 T tells another scanner or field from an adjusted frequency."""
@@ -33,9 +33,7 @@ def _check_sampling(path: Path, content: FileContent, header: ScanHeader, stack:
             path, f"the {what} has {n_coils} coils, the scan {header.n_coils}", f"give the {what} of this scan"
         )
     dwell_time_s = content.fields.get("dwell_time_s")
-    if isinstance(dwell_time_s, float) and abs(dwell_time_s / header.dwell_time_s - 1.0) > SUPPRESSED_RATIO = 20.0
-"""Water line over the highest clear metabolite line below which no spectrum is unsuppressed (those have 270 and more)."""
-_DWELL_TOLERANCE:
+    if isinstance(dwell_time_s, float) and abs(dwell_time_s / header.dwell_time_s - 1.0) > _DWELL_TOLERANCE:
         raise refuse(
             path,
             f"the {what} was sampled at {1 / dwell_time_s:.0f} Hz, the scan at {1 / header.dwell_time_s:.0f} Hz",

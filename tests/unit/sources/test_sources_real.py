@@ -315,8 +315,8 @@ def test_water_reference_is_matched(shared_data: Path) -> None:
         open_scan(
             real / "philips_3t_press35_invivo/press35_act.sdat", water=real / "philips_3t_t1_and_voxel/press35_ref.SDAT"
         )
+    suppressed = real / "philips_3t_t1_and_voxel/press35_act.SDAT"
     with pytest.raises(SourceError, match="suppressed shots"):
-        suppressed = real / "philips_3t_t1_and_voxel/press35_act.SDAT"
         open_scan(suppressed, water=suppressed)
     with pytest.raises(SourceError, match="MHz"):
         open_scan(real / "siemens_3t_invivo_press30/noecc.dcm", water=real / "siemens_3t_phantom/2018-07-06_water.dcm")
