@@ -22,14 +22,14 @@ from scanner_agent.fit.macromolecules import (
 from scanner_agent.fit.settings import FitSettings
 from scanner_agent.mrs.axes import WATER_PPM, time_axis
 
-IN_VIVO_DURATION_S = 0.56
+IN_VIVO_DURATION_S = 0.45
 """Longer FIDs are cut here: at 3 Hz linewidth 0.5 % of the signal is left, and noise is all that follows."""
 PHANTOM_DURATION_S = 1.1
 IN_VIVO_DAMPING_HZ = 1.5
 PHANTOM_DAMPING_HZ = 0.4
 GUARD_PPM = 0.8
 """Band kept on both sides of the fit window, so that line shapes can be changed inside it."""
-KNOTS_PER_PPM = 15.0
+KNOTS_PER_PPM = 10.0
 NEGLIGIBLE = 2e-3
 """Columns whose energy within the window is below this fraction of the largest (squared) are not fitted."""
 
@@ -38,11 +38,12 @@ STRONG = ("NAA", "Cr", "PCr", "GPC", "PCh", "Cho", "Glu", "Ins", "Ace", "Lac")
 REFERENCE_WEIGHTS = {"NAA": 1.0, "NAAG": 1.0, "Cr": 1.0, "PCr": 1.0, "GPC": 3.0, "PCh": 3.0, "Cho": 3.0}
 """LCModel's denominator of expected ratios: tNAA + tCr + 3 tCho."""
 EXPECTED_RATIOS = {
-    "GABA": 0.04, "GSH": 0.06, "Gln": 0.11, "Asp": 0.07, "Asc": 0.04, "Tau": 0.05, "sIns": 0.012, "PE": 0.05,
-    "Ala": 0.02, "Gly": 0.03, "Glc": 0.04, "NAAG": 0.045,
+    "GABA": (0.055, 0.5), "GSH": (0.06, 0.5), "Gln": (0.11, 0.5), "Asp": (0.085, 0.5), "Asc": (0.04, 0.5),
+    "Tau": (0.058, 0.5), "sIns": (0.012, 0.5), "PE": (0.058, 0.5), "NAAG": (0.05, 0.5), "Lac": (0.025, 1.0),
+    "Ala": (0.015, 1.0), "Gly": (0.02, 1.0), "Glc": (0.025, 1.0),
 }  # fmt: skip
-"""Amount over tNAA + tCr + 3 tCho of weak metabolites in healthy brain (mM of de Graaf 2007 as used in the
-ISMRM fitting challenge, Marjanska et al. 2022, 10.1002/mrm.28942)."""
+"""Amount over tNAA + tCr + 3 tCho of weak metabolites in brain, and its SD over its mean: between the means of the
+ISMRM fitting challenge (Marjanska et al. 2022, 10.1002/mrm.28942) and the middle of the ranges of de Graaf 2007."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,11 +127,11 @@ def _ratios(
             rows.append(top - ratio.mean * bottom)
             scales.append(ratio.sd * bottom)
     if reference.any() and not settings.phantom and not settings.edited:
-        for name, mean in EXPECTED_RATIOS.items():
+        for name, (mean, sd) in EXPECTED_RATIOS.items():
             top = vector(name)
             if top.any():
                 rows.append(top - mean * reference)
-                scales.append(0.5 * mean * reference)
+                scales.append(sd * mean * reference)
     if not rows:
         empty = np.zeros((0, len(names)))
         return empty, empty, reference

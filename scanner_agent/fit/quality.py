@@ -14,6 +14,8 @@ from scanner_agent.fit.water_removal import WaterModel
 
 WRONG_MODEL_FQN = 1.35
 NO_SIGNAL_GAIN = 40.0
+LCMODEL_RESIDUAL = 1.05
+"""SD of LCModel's residual over that of this fit, median over the 60 spectra that both fitted (docs/measured.md)."""
 MIRRORED_RATIO = 1.3
 
 
@@ -56,7 +58,7 @@ def summarise(
     dof = max(residual.size - n_parameters, 0.25 * residual.size)
     quality = float(residual @ residual / dof)
 
-    sampling, posterior = covariances(problem, solution)
+    found = covariances(problem, solution)
     inflate = float(np.sqrt(max(quality, 1e-12)))
     amounts: dict[str, float] = {}
     crlb: dict[str, float] = {}
@@ -65,32 +67,32 @@ def summarise(
     percent_lc: dict[str, float | None] = {}
     for name, row in term_rows(prep.names, prep.settings.edited).items():
         amount = float(row @ linear.amplitudes)
-        sd = float(np.sqrt(max(float(row @ sampling @ row), 0.0)))
+        sd = float(np.sqrt(max(float(row @ found.sampling @ row), 0.0)))
         amounts[name], crlb[name] = amount, sd
-        post[name] = float(np.sqrt(max(float(row @ posterior @ row), 0.0)))
+        post[name] = float(np.sqrt(max(float(row @ found.posterior @ row), 0.0)))
         percent[name] = 100.0 * sd / amount if amount > 0 else None
-        percent_lc[name] = 100.0 * sd * inflate / amount if amount > 0 else None
+        sd_lcmodel = inflate * float(np.sqrt(max(float(row @ found.sampling_without_ratios @ row), 0.0)))
+        percent_lc[name] = 100.0 * sd_lcmodel / amount if amount > 0 else None
 
     full = np.sqrt(prep.n_points / prep.n_used)
     height = float(np.max(np.abs(model)))
     naa = [i for i, n in enumerate(prep.names) if n in ("NAA", "NAAG")]
     naa_height = float(np.max(linear.amplitudes[naa] @ linear.terms.real[naa])) if naa else None
-    lorentz = p.shared[LORENTZ] + prep.basis.linewidth_hz
-    fwhm = voigt_fwhm(lorentz, float(np.sqrt(p.shared[GAUSS])))
+    fwhm = voigt_fwhm(p.shared[LORENTZ], float(np.sqrt(p.shared[GAUSS])))
     flags = _flags(problem, solution, start, quality, freedom, fwhm, water, height)
     seen = "no_signal" not in flags
     f0 = prep.spectrometer_frequency_mhz
     return FitResult(
         names=prep.names,
         amplitudes=linear.amplitudes,
-        covariance=sampling,
-        posterior_covariance=posterior,
+        covariance=found.sampling,
+        posterior_covariance=found.posterior,
         amounts=amounts,
         crlb_sd=crlb,
         posterior_sd=post,
         percent_sd=percent,
         percent_sd_lcmodel=percent_lc,
-        snr_lcmodel=height / (2.0 * inflate * full),
+        snr_lcmodel=height / (2.0 * LCMODEL_RESIDUAL * inflate * full),
         snr_naa=naa_height / full if naa_height else None,
         fwhm_hz=fwhm if seen else None,
         fwhm_ppm=fwhm / f0 if seen else None,

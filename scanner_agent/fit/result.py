@@ -55,13 +55,13 @@ class FitResult:
     percent_sd: dict[str, float | None] = field(default_factory=dict)
     """100 crlb_sd / amount; None where the amount is 0."""
     percent_sd_lcmodel: dict[str, float | None] = field(default_factory=dict)
-    """On LCModel's scale: noise from the fit's residual; None where the amount is 0."""
+    """On LCModel's scale: sampling SD without the expected ratios, noise from the residual; None where amount is 0."""
     snr_lcmodel: float | None = None
     """max(fit - baseline) / (2 SD of the residual), as LCModel prints it, not rounded."""
     snr_naa: float | None = None
     """Height of tNAA above the baseline over SD of the real part's noise, no apodisation, no zero filling."""
     fwhm_hz: float | None = None
-    """Linewidth on LCModel's scale, Hz."""
+    """FWHM of the line shape beyond the basis's own width, as LCModel prints it, Hz."""
     fwhm_ppm: float | None = None
     """The same in ppm."""
     frequency_offset_hz: float | None = None

@@ -23,7 +23,7 @@ GAUSS_RATE = np.pi**2 / (4.0 * np.log(2.0))
 PHASE_PIVOT_PPM = 2.6
 
 PHASE1_SD = np.deg2rad(5.0)
-LORENTZ_MEAN_HZ, LORENTZ_SD_HZ = 1.6, 0.4
+LORENTZ_MEAN_HZ, LORENTZ_SD_HZ = 1.65, 0.2
 SHIFT_SD_PPM = 0.0025
 WIDTH_SD_HZ = 0.25
 TAIL = 4.0
@@ -67,18 +67,33 @@ class Problem:
     """(n_window,) complex, not phased."""
     unit: float
     """What one unit is in the data's own scale."""
+    ratios: NDArray[np.float64]
+    """(n_terms, n_terms) precision matrix of the expected ratios, at the amplitudes of the stage before."""
     inflation: float = 1.0
     """Variance that priors are weighed against, over the noise's: above 1 where the model does not hold."""
 
 
 @dataclass(frozen=True, eq=False)
-class Linear:
-    """Terms, data and their normal matrices at one set of non-linear parameters."""
+class Columns:
+    """Terms and data at one set of non-linear parameters, with their products."""
 
     terms: NDArray[np.complex128]
     """(n_terms, n_window) complex spectra."""
     data: NDArray[np.complex128]
     """(n_window,) phased."""
+    products: NDArray[np.float64]
+    """(n_terms + 1, n_terms + 1) of the real parts, data last."""
+    on_splines: NDArray[np.float64]
+    """(n_terms + 1, n_splines)"""
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """The linear problem at one set of non-linear parameters, solved."""
+
+    terms: NDArray[np.complex128]
+    data: NDArray[np.complex128]
+    columns: Columns
     amplitudes: NDArray[np.float64]
     free: NDArray[np.bool_]
     gram: NDArray[np.float64]
@@ -124,46 +139,60 @@ def priors(prep: PreparedBasis, p: Parameters) -> tuple[NDArray[np.float64], NDA
     sd[N_GLOBAL : N_GLOBAL + n] = SHIFT_SD_PPM * prep.spectrometer_frequency_mhz
     sd[N_GLOBAL + n :] = WIDTH_SD_HZ
     z = (p.vector() - mean) / sd
-    weight = np.ones(mean.size)
-    weight[N_GLOBAL:] = _prior_weight(z[N_GLOBAL:])
-    return mean, sd, weight
+    return mean, sd, _prior_weight(z)
 
 
 def _prior_cost(prep: PreparedBasis, p: Parameters) -> float:
     mean, sd, _ = priors(prep, p)
     z2 = ((p.vector() - mean) / sd) ** 2
-    return float(np.sum(z2[:N_GLOBAL]) + np.sum((TAIL + 1.0) * np.log1p(z2[N_GLOBAL:] / TAIL)))
+    return float(np.sum((TAIL + 1.0) * np.log1p(z2 / TAIL)))
 
 
 def ratio_precision(prep: PreparedBasis, amplitudes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n_terms, n_terms) precision matrix of the expected ratios, scaled by the amplitudes found so far."""
+    """(n_terms, n_terms) precision matrix of the expected ratios, scaled by the amplitudes found so far.
+
+    Like the priors on shifts they are Student-t: an amount far from the usual counts as evidence against the usual.
+    """
     if prep.ratio_rows.shape[0] == 0:
         return np.zeros((prep.columns.shape[0], prep.columns.shape[0]))
     sd = prep.ratio_scale @ amplitudes
     # A denominator of zero must not make a prior infinitely stiff.
     floor = 1e-3 * np.max(amplitudes, initial=0.0) * np.max(prep.ratio_scale, axis=1) + 1e-300
     rows = prep.ratio_rows / np.maximum(sd, floor)[:, None]
-    return np.asarray(rows.T @ rows)
+    weight = _prior_weight(rows @ amplitudes)
+    return np.asarray((rows.T * weight) @ rows)
 
 
-def evaluate(problem: Problem, p: Parameters, guess: NDArray[np.float64], free: NDArray[np.bool_]) -> Linear:
-    """Amplitudes and cost at fixed non-linear parameters; `guess` are amplitudes that scale the ratio priors."""
+def assemble(problem: Problem, p: Parameters) -> Columns:
+    """Spectra of terms and data at the parameters."""
     prep = problem.prep
-    spectra = fft(_shape(problem, p), axis=-1, overwrite_x=True)[:, prep.window] / problem.unit
+    terms = fft(_shape(problem, p), axis=-1, overwrite_x=True)[:, prep.window] / problem.unit
     data = _phase(prep, p) * problem.spectrum
+    stacked = np.concatenate([terms.real, data.real[None]])
+    return Columns(terms, data, stacked @ stacked.T, stacked @ prep.splines)
+
+
+def condense(problem: Problem, p: Parameters, columns: Columns, free: NDArray[np.bool_]) -> Linear:
+    """Amplitudes and cost with the baseline eliminated; `free` are the terms to begin with above zero."""
+    prep = problem.prep
     factor = cho_factor(prep.spline_gram + (problem.inflation / p.baseline_sd**2) * prep.roughness, lower=True)
-    stacked = np.concatenate([spectra.real, data.real[None]])
-    on_splines = stacked @ prep.splines
-    inner = stacked @ stacked.T - on_splines @ cho_solve(factor, on_splines.T)
-    n = spectra.shape[0]
-    gram = inner[:n, :n] + problem.inflation * ratio_precision(prep, guess)
+    inner = columns.products - columns.on_splines @ cho_solve(factor, columns.on_splines.T)
+    n = columns.terms.shape[0]
+    gram = inner[:n, :n] + problem.inflation * problem.ratios
     right = np.ascontiguousarray(inner[:n, n])
     scale = 1.0 / np.sqrt(np.diag(gram))
     x, free = nonnegative(gram * np.outer(scale, scale), right * scale, free)
     amplitudes = x * scale
     cost = inner[n, n] - 2 * right @ amplitudes + amplitudes @ gram @ amplitudes
     cost = cost / problem.inflation + _prior_cost(prep, p)
-    return Linear(spectra, data, amplitudes, free, gram, right, float(cost), factor)
+    return Linear(columns.terms, columns.data, columns, amplitudes, free, gram, right, float(cost), factor)
+
+
+def evaluate(problem: Problem, p: Parameters, free: NDArray[np.bool_] | None = None) -> Linear:
+    """`assemble` and `condense`."""
+    if free is None:
+        free = np.zeros(problem.prep.columns.shape[0], dtype=np.bool_)
+    return condense(problem, p, assemble(problem, p), free)
 
 
 def jacobian(problem: Problem, p: Parameters, linear: Linear) -> NDArray[np.float64]:
@@ -211,12 +240,8 @@ class Solution:
 def solve(problem: Problem, p: Parameters, linear: Linear | None = None, max_iterations: int = 20) -> Solution:
     """Minimise the cost from `p`: Levenberg-Marquardt on the non-linear parameters, priors as curvature."""
     prep = problem.prep
-    n_terms = prep.columns.shape[0]
     if linear is None:
-        guess = np.ones(n_terms)
-        free = np.zeros(n_terms, dtype=np.bool_)
-        linear = evaluate(problem, p, guess, free)
-        linear = evaluate(problem, p, linear.amplitudes, linear.free)
+        linear = evaluate(problem, p)
     damping = 1e-3
     converged = False
     iterations = 0
@@ -251,7 +276,7 @@ def solve(problem: Problem, p: Parameters, linear: Linear | None = None, max_ite
             lifted = reduced + np.diag(damping * diagonal + 1e-12 * diagonal.max())
             move = np.linalg.solve(lifted, gradient)
             trial = p.moved(_bounded(prep, vector + move))
-            new = evaluate(problem, trial, linear.amplitudes, linear.free)
+            new = evaluate(problem, trial, linear.free)
             if new.cost < linear.cost or abs(new.cost - linear.cost) < 1e-9 * abs(linear.cost):
                 step_ok = True
                 break

@@ -21,21 +21,24 @@ from scanner_agent.fit.solver import (
     N_GLOBAL,
     PHASE0,
     SHIFT,
+    Linear,
     Parameters,
     Problem,
     Solution,
+    condense,
     evaluate,
+    ratio_precision,
     solve,
 )
 from scanner_agent.fit.start import find_start
 from scanner_agent.fit.water_removal import remove_water
 
 GAUSS_STARTS_HZ = (3.0, 6.0, 11.0, 18.0)
-BASELINE_SD_OF_HEIGHT = 0.005
+BASELINE_SD_OF_HEIGHT = 0.003
 """Usual second difference of the baseline's coefficients over NAA's height."""
 BASELINE_FACTORS = (0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.5, 5.0, 10.0, 20.0)
 """Multiples of it that the data may choose from."""
-BASELINE_LOG_SD = 0.7
+BASELINE_LOG_SD = 1.0
 """SD of the natural logarithm of that multiple, as prior."""
 
 
@@ -55,19 +58,18 @@ def _band(fid: NDArray[np.complex128], prep: PreparedBasis) -> NDArray[np.comple
     return np.asarray(fft(used, n=2 * prep.n_used)[prep.band])
 
 
-def _choose_baseline(problem: Problem, p: Parameters, solution: Solution, usual: float) -> float:
+def _choose_baseline(problem: Problem, p: Parameters, linear: Linear, usual: float) -> float:
     """Stiffness that makes the data most likely (restricted marginal likelihood), under a broad prior about `usual`."""
-    prep = problem.prep
     best, best_value = usual, np.inf
-    rank = prep.roughness.shape[0] - 2
+    rank = problem.prep.roughness.shape[0] - 2
     for factor in BASELINE_FACTORS:
         trial = replace(p, baseline_sd=usual * factor)
-        linear = evaluate(problem, trial, solution.linear.amplitudes, solution.linear.free)
+        solved = condense(problem, trial, linear.columns, linear.free)
         tau = problem.inflation / trial.baseline_sd**2
-        log_det = 2 * np.sum(np.log(np.diag(linear.baseline_factor[0]))) - rank * np.log(tau)
-        free = linear.free
-        log_det += np.linalg.slogdet(linear.gram[np.ix_(free, free)])[1] if free.any() else 0.0
-        value = linear.cost + log_det + (np.log(factor) / BASELINE_LOG_SD) ** 2
+        log_det = 2 * np.sum(np.log(np.diag(solved.baseline_factor[0]))) - rank * np.log(tau)
+        free = solved.free
+        log_det += np.linalg.slogdet(solved.gram[np.ix_(free, free)])[1] if free.any() else 0.0
+        value = solved.cost + log_det + (np.log(factor) / BASELINE_LOG_SD) ** 2
         if value < best_value:
             best, best_value = trial.baseline_sd, value
     return best
@@ -110,16 +112,19 @@ def fit_spectrum(
     sigma = max(sigma, 1e-9 * scale)
     unit = sigma * np.sqrt(prep.n_used)
     band = _band(cleaned, prep) / unit
-    problem = Problem(prep, band[_window_places(prep)], unit)
+    n_terms = prep.columns.shape[0]
+    problem = Problem(prep, band[_window_places(prep)], unit, np.zeros((n_terms, n_terms)))
 
     found = None
     if start is not None and start.parameters is not None and start.parameters.shifts_hz.size == prep.n_metabolites:
-        p = replace(start.parameters, baseline_sd=start.parameters.baseline_sd * (start_unit(start, prep) / unit))
+        scale = start_unit(start, prep) / unit
+        p = replace(start.parameters, baseline_sd=start.parameters.baseline_sd * scale)
+        problem = replace(problem, ratios=ratio_precision(prep, start.amplitudes))
         solution = solve(problem, p)
     else:
         mirrored = _band(cleaned.conj(), prep) / unit
         found = find_start(ifft(np.fft.ifftshift(band)), ifft(np.fft.ifftshift(mirrored)), prep)
-        solution = _cold(problem, found.shift_hz, found.phase_rad)
+        problem, solution = _cold(problem, found.shift_hz, found.phase_rad)
     return summarise(problem, solution, sigma=sigma, water=water, start=found)
 
 
@@ -134,26 +139,28 @@ def _window_places(prep: PreparedBasis) -> NDArray[np.int64]:
     return np.asarray((prep.window + n // 2) % n, dtype=np.int64)
 
 
-def _cold(problem: Problem, shift_hz: float, phase_rad: float) -> Solution:
+def _cold(problem: Problem, shift_hz: float, phase_rad: float) -> tuple[Problem, Solution]:
     prep = problem.prep
     n = prep.n_metabolites
-    best: Solution | None = None
     height = float(np.max(np.abs(problem.spectrum)))
     shared = np.zeros(N_GLOBAL)
     shared[PHASE0], shared[SHIFT], shared[LORENTZ] = phase_rad, shift_hz, LORENTZ_MEAN_HZ
+    trials = []
     for gauss in GAUSS_STARTS_HZ:
         shared = shared.copy()
         shared[GAUSS] = gauss**2
         p = Parameters(shared, np.zeros(n), np.zeros(n), max(BASELINE_SD_OF_HEIGHT * height, 1e-3))
-        trial = solve(problem, p, max_iterations=1)
-        if best is None or trial.linear.cost < best.linear.cost:
-            best = trial
-    assert best is not None
-    solution = solve(problem, best.parameters, best.linear, max_iterations=6)
+        trials.append((p, evaluate(problem, p)))
+    p, linear = min(trials, key=lambda trial: trial[1].cost)
+    # Amplitudes without expected ratios give the scale of those ratios.
+    problem = replace(problem, ratios=ratio_precision(prep, linear.amplitudes))
+    solution = solve(problem, p, max_iterations=6)
     usual = max(BASELINE_SD_OF_HEIGHT * _peak_height(solution), 1e-3)
+    problem = replace(problem, ratios=ratio_precision(prep, solution.linear.amplitudes))
     p = replace(solution.parameters, baseline_sd=usual)
-    p = replace(p, baseline_sd=_choose_baseline(problem, p, solution, usual))
-    return solve(problem, p)
+    p = replace(p, baseline_sd=_choose_baseline(problem, p, solution.linear, usual))
+    solution = solve(problem, p, condense(problem, p, solution.linear.columns, solution.linear.free))
+    return problem, solution
 
 
 def _peak_height(solution: Solution) -> float:

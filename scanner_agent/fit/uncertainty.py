@@ -6,30 +6,48 @@ true, (F+P)^-1 F (F+P)^-1 the scatter over repetitions of the noise.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve
 
-from scanner_agent.fit.solver import Problem, Solution, jacobian, priors, ratio_precision
+from scanner_agent.fit.solver import Problem, Solution, jacobian, priors
 
 
-def covariances(problem: Problem, solution: Solution) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Sampling and posterior covariance of all amplitudes, (n_terms, n_terms) each, for unit noise."""
+@dataclass(frozen=True, eq=False)
+class Covariances:
+    """Of all amplitudes, (n_terms, n_terms) each, for unit noise."""
+
+    sampling: NDArray[np.float64]
+    posterior: NDArray[np.float64]
+    sampling_without_ratios: NDArray[np.float64]
+    """As `sampling`, with expected ratios left out of P: nearest to what LCModel reports (docs/measured.md)."""
+
+
+def covariances(problem: Problem, solution: Solution) -> Covariances:
+    """Covariances at the solution; terms at zero are taken as free."""
     prep, p, linear = problem.prep, solution.parameters, solution.linear
     n = linear.amplitudes.size
     stacked = np.concatenate([linear.terms.real, jacobian(problem, p, linear)])
     on_splines = stacked @ prep.splines
     smooth = cho_solve(linear.baseline_factor, on_splines.T)
     through = on_splines @ smooth
-    posterior_information = stacked @ stacked.T - through
-    sampling_information = posterior_information - through + smooth.T @ prep.spline_gram @ smooth
+    information = stacked @ stacked.T - through
+    sampling = information - through + smooth.T @ prep.spline_gram @ smooth
     _, sd, weight = priors(prep, p)
-    precision = np.zeros_like(posterior_information)
-    precision[:n, :n] = ratio_precision(prep, linear.amplitudes)
+    total = information.copy()
     where = np.arange(n, n + sd.size)
-    precision[where, where] = weight / sd**2
-    total = posterior_information + problem.inflation * precision
-    scale = 1.0 / np.sqrt(np.maximum(np.diag(total), 1e-300))
-    inverse = np.linalg.pinv(total * np.outer(scale, scale), rcond=1e-13, hermitian=True) * np.outer(scale, scale)
-    sampling = inverse @ sampling_information @ inverse
-    return sampling[:n, :n], inverse[:n, :n]
+    total[where, where] += problem.inflation * weight / sd**2
+    without = _inverse(total)
+    total[:n, :n] += problem.inflation * problem.ratios
+    inverse = _inverse(total)
+    return Covariances((inverse @ sampling @ inverse)[:n, :n], inverse[:n, :n], (without @ sampling @ without)[:n, :n])
+
+
+def _inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Inverse of a positive matrix whose parameters have very different units; what is not determined stays finite."""
+    scale = 1.0 / np.sqrt(np.maximum(np.diag(matrix), 1e-300))
+    scaled = matrix * np.outer(scale, scale)
+    scaled[np.diag_indices_from(scaled)] += 1e-10
+    return np.asarray(np.linalg.inv(scaled) * np.outer(scale, scale))
