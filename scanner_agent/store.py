@@ -6,6 +6,7 @@ cursor it came from are written in one transaction, so that applying the journal
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -317,6 +318,7 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _migrate(engine: sa.Engine, revision: str = "head") -> None:
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # its setup is of no interest to who reads the daemon's log
     config = Config()
     config.set_main_option("script_location", "scanner_agent:migrations")
     config.set_main_option("path_separator", "os")

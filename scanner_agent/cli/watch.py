@@ -8,13 +8,15 @@ from typing import Annotated
 
 import typer
 
-from scanner_agent.wire.sockets import DEFAULT_URL
+from scanner_agent.cli.daemon import DEFAULT_URL, ConnectOption, KeyOption, ServerKeyOption, client_keys
 
 
 def watch(
-    connect: Annotated[str, typer.Option(metavar="URL", help="The daemon's ingest socket.")] = DEFAULT_URL,
+    connect: ConnectOption = DEFAULT_URL,
     once: Annotated[bool, typer.Option("--once", help="Print one snapshot as plain text and end.")] = False,
     json_lines: Annotated[bool, typer.Option("--json", help="Follow the stream as lines of JSON.")] = False,
+    key: KeyOption = None,
+    server_key: ServerKeyOption = None,
     scan: Annotated[str | None, typer.Option(metavar="SCAN", help="A scan; default: the latest.")] = None,
 ) -> None:
     """Watch the daemon: keep going, look, or stop and do this.
@@ -35,7 +37,7 @@ def watch(
     from scanner_agent.view.session import Session
 
     on_publication = (lambda publication: print_line(json_line(publication))) if json_lines else None
-    session = Session(connect, on_publication=on_publication)
+    session = Session(connect, keys=client_keys(key, server_key), on_publication=on_publication)
     try:
         if once:
             width = max(60, min(shutil.get_terminal_size((80, 24)).columns, 120))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scanner_agent.records import (
-    Finding,
     Forecast,
     Severity,
     TriggerState,
@@ -65,7 +64,7 @@ def panel(state: ViewState, scan_id: str | None, at: float) -> Panel:
     word, symbol = STATES[scan.verdict]
     style = scan.verdict.value
     advice = _advice(scan)
-    reasons = _reasons(scan)
+    reasons = _reasons(scan, advice)
     if state.link is Link.LOST and not scan.ended:
         # A verdict that can no longer change must not look alive.
         advice = f"Connection to the daemon lost. Last known: {word} – {advice}"
@@ -113,22 +112,12 @@ def _because(reason: str) -> str:
     return f" ({reason})" if reason else ""
 
 
-def _reasons(scan: ScanView) -> tuple[str, ...]:
-    flagged = tuple(f"{_where(f)}{f.text}" for f in scan.findings if f.severity is not Severity.NOTE)
-    broken = tuple(limit_text(check) for check in current_limits(scan) if check.met is False)
-    notes = tuple(f.text for f in scan.findings if f.severity is Severity.NOTE)
-    return flagged + broken + notes
-
-
-def _where(finding: Finding) -> str:
-    name = finding.kind.value.replace("_", " ")
-    if finding.first_shot is None:
-        return f"{name}: "
-    last = finding.last_shot
-    shots = f"shot {finding.first_shot + 1}"
-    if last is not None and last != finding.first_shot:
-        shots = f"shots {finding.first_shot + 1}–{last + 1}"
-    return f"{name}, {shots}: "
+def _reasons(scan: ScanView, advice: str) -> tuple[str, ...]:
+    """Why, most important first, without what the advice has said."""
+    flagged = [f.text for f in scan.findings if f.severity is not Severity.NOTE]
+    broken = [limit_text(check) for check in current_limits(scan) if check.met is False]
+    notes = [f.text for f in scan.findings if f.severity is Severity.NOTE]
+    return tuple(text for text in flagged + broken + notes if text not in advice)
 
 
 def _progress(scan: ScanView) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
 
 import msgspec
@@ -19,6 +21,7 @@ _METRIC_NAMES = {
     "percent_sd": "%SD (noise)",
     "subtraction_artefact": "subtraction artefact",
 }
+SUMS = ("tNAA", "tCr", "tCho", "Glx", "GABA+")
 NOTHING = "–"
 
 
@@ -77,21 +80,60 @@ def number(value: float) -> str:
 
 
 def metabolite_rows(scan: ScanView) -> tuple[MetaboliteRow, ...]:
-    """The table: what decides first, then sums, then the rest."""
+    """The table: what decides first, then sums, then the rest; macromolecules and lipids are left to the report.
+
+    Amounts are institutional units (mmol/L) where they are known for all, else in units of the basis, as multiples of a
+    power of ten that `amount_unit` names.
+    """
     bounds = {
         check.metabolite: check.maximum
         for check in scan.limits
         if check.metabolite is not None and check.maximum is not None
     }
-    rows = sorted(scan.amounts, key=lambda m: (not m.gated, not _is_sum(m.name), m.spectrum))
-    return tuple(_row(amount, bounds.get(amount.name) if amount.gated else None) for amount in rows)
+    amounts = _shown(scan)
+    scale = _scale(amounts)
+    return tuple(_row(amount, bounds.get(amount.name) if amount.gated else None, scale) for amount in amounts)
+
+
+def amount_unit(scan: ScanView) -> str:
+    """Unit of the table's amounts."""
+    amounts = _shown(scan)
+    if _water_scaled(amounts):
+        return "mmol/L"
+    exponent = _exponent(amounts)
+    return f"×1e{exponent}" if exponent else ""
+
+
+def _shown(scan: ScanView) -> list[MetaboliteAmount]:
+    amounts = [amount for amount in scan.amounts if re.match(r"(MM|Lip)\d", amount.name) is None]
+    return sorted(amounts, key=lambda m: (not m.gated, not _is_sum(m.name), m.spectrum))
+
+
+def _water_scaled(amounts: list[MetaboliteAmount]) -> bool:
+    return bool(amounts) and all(amount.institutional_units is not None for amount in amounts)
+
+
+def _exponent(amounts: list[MetaboliteAmount]) -> int:
+    largest = max((abs(amount.amplitude) for amount in amounts), default=0.0)
+    return 0 if largest == 0.0 or 0.1 <= largest < 1e4 else math.floor(math.log10(largest))
+
+
+def _scale(amounts: list[MetaboliteAmount]) -> float | None:
+    """What amplitudes are divided by; None: use the institutional units."""
+    return None if _water_scaled(amounts) else 10.0 ** _exponent(amounts)
 
 
 def _is_sum(name: str) -> bool:
-    return name.startswith("t") or name in ("Glx", "GABA+")
+    return name in SUMS
 
 
-def _row(amount: MetaboliteAmount, bound: float | None) -> MetaboliteRow:
+def _row(amount: MetaboliteAmount, bound: float | None, scale: float | None) -> MetaboliteRow:
+    size, sd = amount.amplitude, amount.crlb_sd
+    if scale is not None:
+        size, sd = size / scale, None if sd is None else sd / scale
+    elif amount.institutional_units is not None:
+        sd = None if sd is None or not size else sd / size * amount.institutional_units
+        size = amount.institutional_units
     percent = amount.percent_sd_lcmodel
     mark = ""
     if bound is not None:
@@ -99,7 +141,7 @@ def _row(amount: MetaboliteAmount, bound: float | None) -> MetaboliteRow:
     return MetaboliteRow(
         name=amount.name,
         spectrum=amount.spectrum,
-        amount=_with_sd(amount.amplitude, amount.crlb_sd),
+        amount=_with_sd(size, sd),
         ratio=_with_sd(amount.ratio_to_tCr, amount.ratio_to_tCr_sd),
         percent_sd=NOTHING if percent is None else "> 999" if percent > 999 else f"{percent:.0f}",
         limit="" if bound is None else f"≤ {bound:g}",
@@ -113,20 +155,27 @@ def _with_sd(value: float | None, sd: float | None) -> str:
     return number(value) if sd is None else f"{number(value)} ± {sd:.2g}"
 
 
-_COLUMNS = MetaboliteRow(
-    name="", spectrum="", amount="amount ± CRLB", ratio="/ tCr", percent_sd="%SD", limit="limit", mark=""
-)
+def table_lines(scan: ScanView, n_rows: int | None = None) -> list[str]:
+    """The table with its heading, columns aligned; empty without amounts. Spectra are named if there are several.
 
-
-def table_lines(scan: ScanView) -> list[str]:
-    """The table with its heading, columns aligned; empty without amounts. Spectra are named if there are several."""
-    rows = metabolite_rows(scan)
+    `n_rows`: only the first so many.
+    """
+    rows = metabolite_rows(scan)[:n_rows]
     if not rows:
         return []
+    heading = MetaboliteRow(
+        name="",
+        spectrum="",
+        amount=f"amount ± CRLB {amount_unit(scan)}".rstrip(),
+        ratio="/ tCr",
+        percent_sd="%SD",
+        limit="limit",
+        mark="",
+    )
     several = len({row.spectrum for row in rows}) > 1
     cells = [
         (r.name, *([r.spectrum] if several else []), r.amount, r.ratio, r.percent_sd, r.limit, r.mark)
-        for r in (_COLUMNS, *rows)
+        for r in (heading, *rows)
     ]
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
     return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells]

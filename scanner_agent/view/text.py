@@ -9,7 +9,7 @@ from scanner_agent.view import plots
 from scanner_agent.view.banner import draw
 from scanner_agent.view.model import ScanView, ViewState, after
 from scanner_agent.view.present import STATES, panel, tab_text
-from scanner_agent.view.tables import limit_lines, number, table_lines
+from scanner_agent.view.tables import SUMS, limit_lines, number, table_lines
 
 
 def once(state: ViewState, scan_id: str | None, at: float, width: int = 80) -> str:
@@ -84,7 +84,8 @@ def report_lines(report: ScanReport) -> list[str]:
             f"{segment.n_shots_used} used, {segment.verdict.value}"
             for segment in report.segments
         ]
-    lines += [f"  {line}" for line in table_lines(scan)]
+    decisive = sum(amount.gated or amount.name in SUMS for amount in report.metabolites)
+    lines += [f"  {line}" for line in table_lines(scan, max(decisive, 1))]
     return lines + [f"  note: {note}" for note in report.notes]
 
 
