@@ -146,7 +146,8 @@ def narrowest_line_hz(names: tuple[str, ...], fids: NDArray[np.complex128], dwel
                 np.sqrt(np.mean(magnitude[a:b] ** 2)) for a, b in ((n // 32, n // 8), (n // 4, n // 4 + 3 * n // 32))
             )
             seconds = (n // 4 - n // 32) * dwell_time_s
-            widths.append(float(np.log(early / late) / (np.pi * seconds)))
+            if early > 0.0 and late > 1e-3 * early:
+                widths.append(float(np.log(early / late) / (np.pi * seconds)))
     return max(0.0, float(np.median(widths))) if widths else 0.0
 
 

@@ -23,6 +23,8 @@ SINGLETS_PPM = {
 """Strongest singlet of each (Govindaraju 2000, 10.1002/1099-1492(200005)13:3<129::AID-NBM619>3.0.CO;2-V), ppm."""
 _AGREE_PPM = 0.03
 """Singlets of one set that lie further apart than this contradict each other (table values differ by up to 0.02)."""
+_MIN_SPREAD_PPM = 0.15
+"""Singlets must lie this far apart to tell an offset from a mirrored axis."""
 _MIN_CHANGE_PPM = 0.012
 """Below this the offset is the difference between tables of shifts, not of references."""
 
@@ -32,35 +34,42 @@ def find_reference(
 ) -> tuple[bool, float] | None:
     """Whether the FIDs (n_metabolites, n_points) are conjugated, and how far their ppm axis is off.
 
-    Returns (conjugated, offset_ppm), where after conjugation a line at p lies at p + offset; None if the set holds
-    too few known singlets (fewer than two that differ in shift by 0.5 ppm) to tell. Raises `SourceError` if the
-    singlets contradict each other.
+    Returns (conjugated, offset_ppm), where after conjugation a line at p lies at p + offset; None if that cannot be
+    told: fewer than two known singlets 0.15 ppm apart (an edited spectrum lacks some), and none that speaks against the
+    axis as it stands. Raises `SourceError` if the singlets contradict each other.
     """
     known = [name for name in names if name in SINGLETS_PPM]
     expected = np.array([SINGLETS_PPM[name] for name in known])
-    if len(known) < 2 or np.ptp(expected) < 0.15:
+    if len(known) < 2 or np.ptp(expected) < _MIN_SPREAD_PPM:
         return None
-    candidates = []
+    best = (0, 0.0, False, 0.0)
+    in_place = False
     for conjugated in (False, True):
         found = []
         for name in known:
             fid = fids[names.index(name)]
             found.append(_peak_ppm(np.conj(fid) if conjugated else fid, dwell_time_s, spectrometer_frequency_mhz))
         offsets = np.array(found) - expected
-        middle = float(np.median(offsets))
-        # In edited spectra NAA's singlet may be gone: three of five must agree, not all.
-        agreeing = np.abs(offsets - middle) < _AGREE_PPM
-        spread = float(np.ptp(expected[agreeing])) if agreeing.any() else 0.0
-        candidates.append(
-            (int(agreeing.sum()), spread, conjugated, float(np.mean(offsets[agreeing]) if agreeing.any() else 0))
-        )
-    count, spread, conjugated, offset = max(candidates, key=lambda c: (c[0], c[1]))
-    if count < max(2, 0.6 * len(known)) or spread < 0.15:
-        raise SourceError(
-            f"the singlets of {', '.join(known)} lie at no common offset from their known shifts: "
-            "wrong spectrometer frequency or dwell time in the basis set, or wrong names"
-        )
-    return conjugated, offset if abs(offset) >= _MIN_CHANGE_PPM else 0.0
+        in_place |= not conjugated and bool(np.any(np.abs(offsets) < _AGREE_PPM))
+        # Edited spectra lack some singlets: the largest group that agrees counts, not all of them.
+        for offset in offsets:
+            agreeing = np.abs(offsets - offset) < _AGREE_PPM
+            group = (
+                int(agreeing.sum()),
+                float(np.ptp(expected[agreeing])),
+                conjugated,
+                float(offsets[agreeing].mean()),
+            )
+            best = max(best, group, key=lambda g: g[:2])
+    count, spread, conjugated, offset = best
+    if count >= max(2, 0.5 * len(known)) and spread >= _MIN_SPREAD_PPM:
+        return conjugated, offset if abs(offset) >= _MIN_CHANGE_PPM else 0.0
+    if in_place:
+        return None
+    raise SourceError(
+        f"the singlets of {', '.join(known)} lie at no common offset from their known shifts: "
+        "wrong spectrometer frequency or dwell time in the basis set, or wrong names"
+    )
 
 
 def corrected(
@@ -103,7 +112,7 @@ def settled(
     """A foreign set's FIDs (n_metabolites, n_points) in this program's convention; `provenance` gets what was done."""
     reference = find_reference(names, fids, dwell_time_s, frequency_mhz)
     if reference is None:
-        provenance["reference"] = "no singlets to check the ppm axis with; taken as it stands"
+        provenance["reference"] = "too few singlets to check the ppm axis with; taken as it stands"
     else:
         fids = corrected(fids, reference, dwell_time_s, frequency_mhz)
         conjugated, offset_ppm = reference

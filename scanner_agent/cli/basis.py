@@ -77,7 +77,7 @@ def simulate(
                     cache_directory=cache_directory(),
                     spectrometer_frequency_mhz=frequency,
                     n_points=points,
-                    dwell_time_s=dwell_us * 1e-6,
+                    dwell_time_s=dwell_us / 1e6,
                     name=target.stem,
                     provenance={"sequence": repr(sequence), "sample": sample},
                     progress=progress,
@@ -158,7 +158,7 @@ def show(
     from rich.console import Console
     from rich.table import Table
 
-    from scanner_agent.basis import load_basis, shipped_names
+    from scanner_agent.basis import SHIPPED, load_basis, shipped_names
     from scanner_agent.basis.display import strongest_lines_ppm
     from scanner_agent.cli.basis_figure import write_basis_figure
     from scanner_agent.errors import ConfigError
@@ -166,11 +166,13 @@ def show(
     console = Console()
     if what is None:
         table = Table("name", "sequence", "TE, ms", "MHz", "spectra", "metabolites")
+        table.columns[0].no_wrap = True
         for name in shipped_names():
             sets = load_basis(name)
             first = next(iter(sets.values()))
             te = "-" if first.echo_time_s is None else f"{first.echo_time_s * 1e3:g}"
-            row = (first.sequence or "-", te, f"{first.spectrometer_frequency_mhz:g}", ", ".join(sets))
+            fields = ", ".join(f"{field:g}" for field in SHIPPED[name].frequencies_mhz)
+            row = (first.sequence or "-", te, fields, ", ".join(sets))
             table.add_row(name, *row, " ".join(first.names))
         console.print(table)
         return
@@ -207,24 +209,24 @@ def _sequence(
         )
     if te_ms is None:
         raise ConfigError(f"{name} needs --te, the echo time in ms")
-    te = te_ms * 1e-3
-    first = None if te1_ms is None else te1_ms * 1e-3
+    te = te_ms / 1e3
+    first = None if te1_ms is None else te1_ms / 1e3
     if kind == "PRESS":
         return Press(te, first)
     if kind == "STEAM":
-        return Steam(te, tm_ms * 1e-3)
+        return Steam(te, tm_ms / 1e3)
     if kind == "SLASER":
         return SemiLaser(te)
     length_ms, bandwidth_hz, shape = pulse
     if shape not in ("sinc_gaussian", "gaussian", "ideal"):
         raise ConfigError(f"no editing pulse {shape} (sinc_gaussian, gaussian or ideal)")
-    return MegaPress(te, *edit_ppm, EditPulse(length_ms * 1e-3, bandwidth_hz, cast("Shape", shape)), first or 0.010)
+    return MegaPress(te, *edit_ppm, EditPulse(length_ms / 1e3, bandwidth_hz, cast("Shape", shape)), first or 0.010)
 
 
 def _on_axis(basis: BasisSet, points: int | None, dwell_us: float | None) -> BasisSet:
     if points is None and dwell_us is None:
         return basis
-    dwell_time_s = basis.dwell_time_s if dwell_us is None else dwell_us * 1e-6
+    dwell_time_s = basis.dwell_time_s if dwell_us is None else dwell_us / 1e6
     return basis.resampled(points or basis.n_points, dwell_time_s, basis.spectrometer_frequency_mhz)
 
 
