@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 HEAD_SEMI_AXES_MM = (75.0, 95.0, 88.0)
 """Head as an ellipsoid, left-right, front-back, up-down, mm (RAS+, origin in its middle)."""
 _CLEARANCE_MM = 28.0
-_SEGMENTS = 24
+_SEGMENTS = 16
 _COIL_LOSS = 0.2
 _COUPLING = 0.12
-_LOADING_SPACING_MM = 11.0
+_LOADING_SPACING_MM = 12.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,20 +85,25 @@ def region_sensitivity(
     return np.asarray(sensitivity(array, centre_mm + grid * np.asarray(size_mm)).mean(axis=1), dtype=np.complex128)
 
 
-def noise_covariance(
-    array: CoilArray, shift_mm: NDArray[np.float64] | None = None, nod_deg: float = 0.0
-) -> NDArray[np.complex128]:
-    """Noise covariance (n_coils, n_coils), Hermitian, of an array loaded by a head.
+def noise_covariances(
+    array: CoilArray, shift_mm: NDArray[np.float64], nod_deg: float
+) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+    """Noise covariances (n_coils, n_coils), Hermitian, of an array loaded by a head at rest and by the head moved.
 
-    `shift_mm` (3,) and `nod_deg` (about the left-right axis) are the head's pose: as it moves, channels are loaded
-    more or less. Scaled so that for the head at rest the channels' mean thermal variance before the receivers is 1.
+    `shift_mm` (3,) and `nod_deg` (about the left-right axis) are the pose of the moved one: it loads the channels
+    otherwise. Scaled so that for the head at rest the channels' mean thermal variance before the receivers is 1.
     """
-    reference = _loading(array, np.zeros(3), 0.0)
-    moved = reference if shift_mm is None else _loading(array, shift_mm, nod_deg)
-    scale = float(np.mean(np.diag(reference)))
-    thermal = (1.0 - _COIL_LOSS) * moved / scale + _COIL_LOSS * np.eye(array.n_coils)
-    mixed = array.receiver @ thermal @ array.receiver.conj().T
-    return np.asarray((mixed + mixed.conj().T) / 2.0, dtype=np.complex128)
+    rest = _loading(array, np.zeros(3), 0.0)
+    still = nod_deg == 0.0 and not np.any(shift_mm)
+    moved = rest if still else _loading(array, shift_mm, nod_deg)
+    scale = float(np.mean(np.diag(rest)))
+
+    def received(loading: NDArray[np.float64]) -> NDArray[np.complex128]:
+        thermal = (1.0 - _COIL_LOSS) * loading / scale + _COIL_LOSS * np.eye(array.n_coils)
+        mixed = array.receiver @ thermal @ array.receiver.conj().T
+        return np.asarray((mixed + mixed.conj().T) / 2.0, dtype=np.complex128)
+
+    return received(rest), received(moved)
 
 
 def _loading(array: CoilArray, shift_mm: NDArray[np.float64], nod_deg: float) -> NDArray[np.float64]:
@@ -112,10 +117,12 @@ def _loading(array: CoilArray, shift_mm: NDArray[np.float64], nod_deg: float) ->
     # A head that nods turns about the neck, not about its middle.
     pivot = np.array([0.0, -20.0, -100.0])
     points = (inside - pivot) @ turn.T + pivot + shift_mm
-    total = np.zeros((array.n_coils, array.n_coils))
-    for block in np.array_split(points, max(1, len(points) // 400)):
-        distance = np.linalg.norm(block[None, :, None, :] - array.segments_mm[:, None, :, :], axis=3)
-        potential = np.einsum("csk,cps->cpk", array.elements_mm, 1.0 / distance)
-        flat = potential.reshape(array.n_coils, -1)
-        total += flat @ flat.T
-    return total
+    # |p - s|^2 = |p|^2 + |s|^2 - 2 p.s, one coil at a time: the loops' wires never touch the head.
+    squares = np.sum(points**2, axis=1)
+    potential = np.empty((array.n_coils, points.shape[0], 3))
+    for coil in range(array.n_coils):
+        wire = array.segments_mm[coil]
+        distance = np.sqrt(squares[:, None] + np.sum(wire**2, axis=1) - 2.0 * points @ wire.T)
+        potential[coil] = (1.0 / distance) @ array.elements_mm[coil]
+    flat = potential.reshape(array.n_coils, -1)
+    return np.asarray(flat @ flat.T, dtype=np.float64)

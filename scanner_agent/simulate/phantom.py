@@ -186,4 +186,4 @@ def simulate_phantom(
         coil_name=f"{n_coils}-channel loop array",
         started_at=started_at,
     )
-    return SimulatedScan(header, truth, maker.n_shots, maker.all_shots)
+    return SimulatedScan(header, truth, maker)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from scanner_agent.basis import BasisSet
 from scanner_agent.records import ScanHeader, Shot, ShotKind
-from scanner_agent.simulate.coils import CoilArray, noise_covariance, region_sensitivity
+from scanner_agent.simulate.coils import CoilArray, noise_covariances, region_sensitivity
 from scanner_agent.simulate.physiology import Physiology
 from scanner_agent.simulate.plan import Event, Plan
 from scanner_agent.simulate.setup import ScanSetup
@@ -45,30 +45,13 @@ class Ingredients:
     """Planned: height of tNAA over the noise, all excitations averaged, nothing gone wrong."""
 
 
-@dataclass(frozen=True, eq=False)
-class SimulatedScan:
-    """A scan that never was. `shots()` may be called again and gives the same shots."""
-
-    header: ScanHeader
-    """As the scanner would announce it."""
-    truth: dict[str, Any]
-    """What was put in, as JSON-able values."""
-    n_shots: int
-    """Shots of all kinds that `shots()` gives."""
-    _make: Callable[[], Iterator[Shot]]
-
-    def shots(self) -> Iterator[Shot]:
-        """Noise, water-reference, then metabolite shots, made one at a time (memory stays flat)."""
-        return self._make()
-
-
 class ShotMaker:
     """Plays a plan: makes any shot of a scan from its kind and index, reproducibly and in any order."""
 
     def __init__(self, scan_id: str, seed: int, started_at: float, parts: Ingredients) -> None:
         """Compute the coil patterns and noise mixing that all shots share."""
         self._scan_id, self._seed, self._started_at = scan_id, seed, started_at
-        self._parts = parts
+        self.parts = parts
         self._setup, self._plan = parts.setup, parts.plan
         self._conditions = parts.setup.edit_conditions()
         setup, plan, array = parts.setup, parts.plan, parts.array
@@ -80,15 +63,14 @@ class ShotMaker:
         # Tissue that leaves one side of the voxel moves the centroid of its signal a little.
         nudge = np.array([0.6, -0.7, 0.4]) * plan.content_change
         self.voxel = voxel * unit
-        self._moved_voxel = region_sensitivity(array, centre + nudge, setup.voxel_size_mm) * unit
+        self.moved_voxel = region_sensitivity(array, centre + nudge, setup.voxel_size_mm) * unit
         scalp = _towards_scalp(centre)
-        self._scalp = _same_loudness(region_sensitivity(array, scalp, (15.0, 6.0, 15.0)))
-        self._outside = _same_loudness(region_sensitivity(array, centre + np.array([25.0, 20.0, -30.0]), (30, 30, 30)))
-        self._sinus = _same_loudness(region_sensitivity(array, np.array([10.0, 75.0, -35.0]), (15.0, 15.0, 15.0)))
-        self.covariance = noise_covariance(array)
-        moved = noise_covariance(array, plan.head_shift_mm, plan.head_nod_deg)
+        self.scalp = _same_loudness(region_sensitivity(array, scalp, (15.0, 6.0, 15.0)))
+        self.outside = _same_loudness(region_sensitivity(array, centre + np.array([25.0, 20.0, -30.0]), (30, 30, 30)))
+        self.sinus = _same_loudness(region_sensitivity(array, np.array([10.0, 75.0, -35.0]), (15.0, 15.0, 15.0)))
+        self.covariance, self.moved_covariance = noise_covariances(array, plan.head_shift_mm, plan.head_nod_deg)
         self._mixing = np.linalg.cholesky(self.covariance)
-        self._moved_mixing = np.linalg.cholesky(moved)
+        self._moved_mixing = np.linalg.cholesky(self.moved_covariance)
         signal = parts.prescribed
         self._scale = _FULL_SCALE / float(np.abs(signal.water[0]))
         # Best combination: S/N = height * sqrt(g^H Psi^-1 g) / (sigma sqrt(n_points)) per excitation.
@@ -170,10 +152,10 @@ class ShotMaker:
 
     def _water(self, rng: np.random.Generator) -> NDArray[np.complex64]:
         """Unsuppressed water (n_coils, n_points) of one excitation."""
-        plan, parts = self._plan, self._parts
+        plan, parts = self._plan, self.parts
         moved = plan.reference_content > 0.5
         signals = parts.moved if moved else parts.prescribed
-        pattern = self._moved_voxel if moved else self.voxel
+        pattern = self.moved_voxel if moved else self.voxel
         frequency = plan.frequency_hz[0] + 0.2 * rng.standard_normal()
         turn = np.exp(2j * np.pi * frequency * self._times + 1j * np.deg2rad(1.5 * rng.standard_normal()))
         factor = plan.reference_amplitude * plan.signal_factor
@@ -183,7 +165,7 @@ class ShotMaker:
 
     def _metabolite(self, excitation: int) -> NDArray[np.complex64]:
         """Everything from the head (n_coils, n_points) in one excitation."""
-        plan, parts, times = self._plan, self._parts, self._times
+        plan, parts, times = self._plan, self.parts, self._times
         content = float(plan.content[excitation])
         fid = (1.0 - content) * self._tissue(parts.prescribed, excitation)
         if content > 0.0:
@@ -194,17 +176,17 @@ class ShotMaker:
         frequency = plan.frequency_hz[excitation]
         turn = np.exp(2j * np.pi * frequency * times + 1j * np.deg2rad(plan.phase_deg[excitation]))
         turn *= self._widening(float(plan.broadening_hz[excitation]))
-        voxel = self.voxel + content * (self._moved_voxel - self.voxel)
+        voxel = self.voxel + content * (self.moved_voxel - self.voxel)
         patterns, fids = [voxel], [fid * turn]
         if plan.outside_water[excitation] != 0.0:
             offset = np.exp(2j * np.pi * plan.outside_frequency_hz * times)
-            patterns.append(self._outside)
+            patterns.append(self.outside)
             fids.append(naa * plan.outside_water[excitation] * parts.prescribed.residual * offset * turn)
         if plan.lipid[excitation] != 0.0:
-            patterns.append(self._scalp)
+            patterns.append(self.scalp)
             fids.append(plan.signal_factor * plan.lipid[excitation] * parts.prescribed.lipid * turn)
         if plan.echo[excitation] != 0.0:
-            patterns.append(self._sinus)
+            patterns.append(self.sinus)
             fids.append(naa * plan.echo[excitation] * self._echo)
         mixing = (np.stack(patterns, axis=1) * plan.coil_signal[excitation][:, None]).astype(np.complex64)
         return np.asarray(mixing @ np.stack(fids).astype(np.complex64), dtype=np.complex64)
@@ -226,7 +208,7 @@ class ShotMaker:
         """Gaussian decay (n_points,) that widens the metabolites' line by `wider_hz` (widths add in squares)."""
         if wider_hz <= 0.0:
             return 1.0
-        gauss = np.sqrt((self._parts.fwhm_hz + wider_hz) ** 2 - self._parts.fwhm_hz**2)
+        gauss = np.sqrt((self.parts.fwhm_hz + wider_hz) ** 2 - self.parts.fwhm_hz**2)
         return np.asarray(np.exp(-((np.pi * gauss * self._times) ** 2) / (4.0 * np.log(2.0))), dtype=np.float64)
 
     @cached_property
@@ -235,6 +217,27 @@ class ShotMaker:
         plan, times = self._plan, self._times
         envelope = np.exp(-0.5 * ((times - plan.echo_time_s) / plan.echo_width_s) ** 2)
         return np.asarray(envelope * np.exp(2j * np.pi * plan.echo_frequency_hz * times), dtype=np.complex128)
+
+
+@dataclass(frozen=True, eq=False)
+class SimulatedScan:
+    """A scan that never was. `shots()` may be called again and gives the same shots."""
+
+    header: ScanHeader
+    """As the scanner would announce it."""
+    truth: dict[str, Any]
+    """What was put in, as JSON-able values."""
+    maker: ShotMaker
+    """Plays the plan."""
+
+    @property
+    def n_shots(self) -> int:
+        """Shots of all kinds that `shots()` gives."""
+        return self.maker.n_shots
+
+    def shots(self) -> Iterator[Shot]:
+        """Noise, water-reference, then metabolite shots, made one at a time (memory stays flat)."""
+        return self.maker.all_shots()
 
 
 def _towards_scalp(centre: NDArray[np.float64]) -> NDArray[np.float64]:

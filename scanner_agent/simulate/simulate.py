@@ -140,7 +140,7 @@ def simulate_scan(
     started = _STARTED_AT + 3600.0 * (seed % 100_000)
     maker = ShotMaker(identity, seed, started, parts)
     truth = scan_truth(scenario, seed, subject, parts, maker)
-    return SimulatedScan(_header(identity, started, setup, parts), truth, maker.n_shots, maker.all_shots)
+    return SimulatedScan(_header(identity, started, setup, parts), truth, maker)
 
 
 @lru_cache(maxsize=8)

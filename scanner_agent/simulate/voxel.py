@@ -119,7 +119,7 @@ def draw_details(rng: np.random.Generator, sampling: Sampling, fwhm_hz: float) -
 
 def full_width_hz(fid: Complex, dwell_time_s: float) -> float:
     """Full width at half maximum (Hz) of the real spectrum of a single line at 0 phase."""
-    n = 16 * fid.size
+    n = 8 * fid.size
     line = np.fft.fftshift(np.fft.fft(np.concatenate([[fid[0] / 2.0], fid[1:]]), n).real)
     top = int(np.argmax(line))
     half = line[top] / 2.0
@@ -142,8 +142,8 @@ def lineshape(subject: Subject, sampling: Sampling, fwhm_hz: float) -> Complex:
         return np.asarray(envelope * lean, dtype=np.complex128)
 
     natural = np.exp(-np.pi * _NATURAL_WIDTH_HZ * times)
-    low, high = 0.0, 3.0 * fwhm_hz
-    for _ in range(24):
+    low, high = 0.0, 1.5 * fwhm_hz
+    for _ in range(14):
         middle = (low + high) / 2.0
         if full_width_hz(decay(middle) * natural, sampling.dwell_time_s) < fwhm_hz:
             low = middle
