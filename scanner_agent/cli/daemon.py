@@ -24,6 +24,7 @@ ServerKeyOption = Annotated[
 ]
 EXIT_CODES = {"good": 0, "watch": 0, "stop": 3, "cannot_judge": 4}
 
+keys_app = typer.Typer(no_args_is_help=True, help="CURVE keys: who may send, watch and control.")
 config_app = typer.Typer(no_args_is_help=True, help="What is in force.")
 spool_app = typer.Typer(no_args_is_help=True, help="Shots on disk.")
 audit_app = typer.Typer(no_args_is_help=True, help="The record of what was decided and changed.")
@@ -35,6 +36,7 @@ def register(app: typer.Typer) -> None:
     app.command()(run)
     app.command()(send)
     app.command()(doctor)
+    app.add_typer(keys_app, name="keys")
     app.add_typer(config_app, name="config")
     app.add_typer(spool_app, name="spool")
     app.add_typer(audit_app, name="audit")
@@ -165,6 +167,61 @@ def client_keys(key: Path | None, server_key: str | None) -> ClientKeys | None:
     from scanner_agent.daemon.keys import read_client_keys
 
     return read_client_keys(key, server_key)
+
+
+@keys_app.command("new")
+def keys_new(
+    file: Annotated[Path, typer.Argument(help="Key file to make; stays on the client's machine.")],
+) -> None:
+    """Make a client's key pair and print its public key, to be allowed on the daemon's machine."""
+    from scanner_agent.daemon.keys import new_client_key
+
+    print(new_client_key(file))
+
+
+@keys_app.command("list")
+def keys_list(config: ConfigOption = None) -> None:
+    """Print the daemon's public key and the allow-list of each socket."""
+    from scanner_agent.config import load_config
+    from scanner_agent.daemon.keys import ENDPOINTS, allowed, server_keys
+
+    directory = load_config(config).keys
+    print(f"server   {server_keys(directory).public.decode()}")
+    for endpoint in ENDPOINTS:
+        for entry in allowed(directory, endpoint):
+            print(f"{endpoint:8} {entry.public} {entry.name}")
+
+
+@keys_app.command("allow")
+def keys_allow(
+    public: Annotated[str, typer.Argument(help="The client's public key (40 characters).")],
+    name: Annotated[str, typer.Argument(help="Whose it is: a console or a role, not a person's name.")],
+    ingest: Annotated[bool, typer.Option("--ingest", help="May send shots.")] = False,
+    publish: Annotated[bool, typer.Option("--publish", help="May watch.")] = False,
+    control: Annotated[bool, typer.Option("--control", help="May ask, acknowledge and act on triggers.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Put a key on the lists of the sockets named. A running daemon follows within a second."""
+    from scanner_agent.config import load_config
+    from scanner_agent.daemon.keys import allow
+    from scanner_agent.errors import ConfigError
+
+    chosen = [n for n, wanted in (("ingest", ingest), ("publish", publish), ("control", control)) if wanted]
+    if not chosen:
+        raise ConfigError("name at least one of --ingest, --publish, --control")
+    for endpoint in chosen:
+        allow(load_config(config).keys, endpoint, public, name)
+        print(f"{name} may use {endpoint}")
+
+
+@keys_app.command("revoke")
+def keys_revoke(name: Annotated[str, typer.Argument(help="Name or public key.")], config: ConfigOption = None) -> None:
+    """Take a key off every list. A running daemon cuts it off within a second."""
+    from scanner_agent.config import load_config
+    from scanner_agent.daemon.keys import revoke
+
+    for endpoint in revoke(load_config(config).keys, name):
+        print(f"{name} may no longer use {endpoint}")
 
 
 @config_app.command("show")

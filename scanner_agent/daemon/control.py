@@ -10,6 +10,7 @@ import msgspec
 
 from scanner_agent.daemon.audit import AuditLog
 from scanner_agent.daemon.board import Board
+from scanner_agent.daemon.sockets import Received
 from scanner_agent.daemon.triggers import TriggerBook
 from scanner_agent.errors import RemoteProtocolError, SpoolError
 from scanner_agent.journal import JournalReader
@@ -33,6 +34,7 @@ from scanner_agent.wire.control import (
 from scanner_agent.wire.published import Publication
 
 _REMEMBERED = 1000
+_Change = Acknowledge | Note | AskAction | Confirm | TriggerDone
 
 
 class Control:
@@ -54,13 +56,15 @@ class Control:
         self.refused = 0
         """Requests that were not understood or not allowed."""
 
-    def handle(self, peer: bytes, frames: list[bytes]) -> bytes:
+    def handle(self, received: Received) -> bytes:
         """The answer to one message."""
         request_id = ""
         try:
-            request = decode_control(frames)
+            request = decode_control(received.frames)
             request_id = request.request_id
-            reply = self._answer(peer, request)
+            if not received.allowed:
+                raise RemoteProtocolError("not_allowed", "this key may not use the control socket")
+            reply = self._answer(received, request)
         except RemoteProtocolError as error:
             self.refused += 1
             reply = ControlReply(request_id=request_id, ok=False, reason=error.reason, text=str(error))
@@ -68,7 +72,7 @@ class Control:
             reply = ControlReply(request_id=request_id, ok=False, reason="not_kept", text=str(error))
         return encode_control_reply(reply)
 
-    def _answer(self, peer: bytes, request: ControlRequest) -> ControlReply:
+    def _answer(self, received: Received, request: ControlRequest) -> ControlReply:
         if isinstance(request, AskSnapshot):
             return ControlReply(request_id=request.request_id, snapshot=self._snapshot(request.scan_id))
         if isinstance(request, AskScans):
@@ -78,8 +82,8 @@ class Control:
         if isinstance(request, AskEntries):
             return self._entries(request)
         if isinstance(request, AskTriggers):
-            return ControlReply(request_id=request.request_id, triggers=self._triggers.sign_up(peer))
-        return self._once(peer, request)
+            return ControlReply(request_id=request.request_id, triggers=self._triggers.sign_up(received.peer))
+        return self._once(received, request)
 
     def _snapshot(self, scan_id: str | None) -> ScanSnapshot:
         snapshot = self._board.snapshot(scan_id)
@@ -99,9 +103,11 @@ class Control:
         )
         return ControlReply(request_id=request.request_id, entries=publications, cursor=self._cursor())
 
-    def _once(self, peer: bytes, request: Acknowledge | Note | AskAction | Confirm | TriggerDone) -> ControlReply:
+    def _once(
+        self, received: Received, request: Acknowledge | Note | AskAction | Confirm | TriggerDone
+    ) -> ControlReply:
         """Requests that change something: on the audit record before they are answered."""
-        key = (peer, request.request_id)
+        key = (received.peer, request.request_id)
         if key in self._done:
             return self._done[key]
         if isinstance(request, TriggerDone):
@@ -114,7 +120,8 @@ class Control:
                 self._triggers.ask(request.scan_id, request.initials, request.advice, request.extend_shots)
             else:
                 details = {k: v for k, v in msgspec.to_builtins(request).items() if k not in ("type", "request_id")}
-                self._audit.add("acknowledge" if isinstance(request, Acknowledge) else "note", **details)
+                event = "acknowledge" if isinstance(request, Acknowledge) else "note"
+                self._audit.add(event, key=received.key, **details)
         reply = self._done[key] = ControlReply(request_id=request.request_id)
         while len(self._done) > _REMEMBERED:
             self._done.popitem(last=False)

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import msgspec
 import zmq
@@ -26,14 +25,16 @@ from scanner_agent.daemon.audit import AuditLog
 from scanner_agent.daemon.board import Board
 from scanner_agent.daemon.control import Control
 from scanner_agent.daemon.intake import Intake
+from scanner_agent.daemon.keys import ENDPOINTS, allowed
 from scanner_agent.daemon.link import Message
 from scanner_agent.daemon.notify import Notifier
 from scanner_agent.daemon.publisher import Publisher
+from scanner_agent.daemon.sockets import Sockets
 from scanner_agent.daemon.supervisor import WORKER_COMMAND, Supervisor
 from scanner_agent.daemon.tries import TryBook
 from scanner_agent.daemon.triggers import TriggerBook
 from scanner_agent.durable import private_directory
-from scanner_agent.errors import ConfigError, SpoolError
+from scanner_agent.errors import SpoolError
 from scanner_agent.journal import Entry
 from scanner_agent.records import Assessment, Health, ScanReport, Trigger
 from scanner_agent.scan_protocol import match_protocol
@@ -41,7 +42,6 @@ from scanner_agent.spool import Spool
 from scanner_agent.wire.codec import encode_reply
 from scanner_agent.wire.control import ControlReply, encode_control_reply
 from scanner_agent.wire.published import decode_record, encode_record
-from scanner_agent.wire.sockets import set_common_options
 
 log = logging.getLogger(__name__)
 _BATCH_MESSAGES = 64
@@ -73,11 +73,11 @@ class Ingest:
         self._stopping = False
         self._looked_at = time.monotonic()
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        ingest, publish, control = config.urls
-        self._ingest = self._bind(zmq.ROUTER, ingest, config.wire.max_payload_bytes)
-        self._publisher = Publisher(self._bind(zmq.XPUB, publish, 4096), self.instance)
-        self._control_socket = self._bind(zmq.ROUTER, control, 64 * 1024)
+        self._sockets = Sockets(config)
+        self._publisher = Publisher(self._sockets.publish, self.instance)
+        self._publish_due = False
+        if self._sockets.zap is not None:
+            self._sockets.zap.before_refusal = self._refresh_keys
         self._control = Control(
             self._board,
             self._triggers,
@@ -90,41 +90,48 @@ class Ingest:
             assert scan.header is not None
             self._board.shot_came(scan.header, scan.n_shots, now=False)
             self._intake.touched.add(scan.header.scan_id)
-        self._audit.add("start", version=__version__, instance=self.instance, config=msgspec.to_builtins(config))
-
-    def _bind(self, kind: int, url: str, max_message_bytes: int) -> zmq.Socket[bytes]:
-        socket = self._context.socket(kind)
-        # Publishing keeps some seconds of messages for a subscriber that is slow for a moment.
-        queue = 1000 if kind == zmq.XPUB else self._config.wire.max_queued_messages
-        set_common_options(socket, max_message_bytes=max_message_bytes, queue=queue)
-        try:
-            socket.bind(url)
-        except zmq.ZMQError as error:
-            raise ConfigError(f"cannot listen on {url}: {error} (does another daemon run?)") from None
-        return socket
+        self._audit.add(
+            "start",
+            version=__version__,
+            instance=self.instance,
+            config=msgspec.to_builtins(config),
+            keys={name: [key.name for key in allowed(config.keys, name)] for name in ENDPOINTS},
+        )
 
     def run(self) -> None:
         """Work until `stop` is called or a signal comes."""
         poller = zmq.Poller()
-        for socket in (self._ingest, self._publisher.socket, self._control_socket):
-            poller.register(socket, zmq.POLLIN)
         poller.register(self._wake_read, zmq.POLLIN)
+        for socket in (self._sockets.ingest, self._sockets.control, self._sockets.publish):
+            poller.register(socket, zmq.POLLIN)
+        if self._sockets.zap is not None:
+            poller.register(self._sockets.zap.socket, zmq.POLLIN)
         link_fd: int | None = None
         self._notifier.ready()
         try:
             while not self._stopping:
-                events: dict[Any, int] = dict(poller.poll(int(_TICK_S * 1000)))
-                if self._ingest in events:
-                    self._take_requests()
-                if self._control_socket in events:
-                    self._take_control()
-                if self._publisher.socket in events:
-                    self._publisher.drain_subscriptions()
+                poller.poll(int(_TICK_S * 1000))
+                if self._sockets.zap is not None:
+                    self._sockets.zap.answer_all()
+                self._take_requests()
+                self._take_control()
+                self._publisher.drain_subscriptions()
                 self._take_results()
                 self._tick()
+                if self._publish_due:
+                    self._rebind_publish(poller)
                 link_fd = self._follow_link(poller, link_fd)
         finally:
             self.close()
+
+    def _rebind_publish(self, poller: zmq.Poller) -> None:
+        """A key was revoked: a subscriber shows its key only when it connects, so all have to connect again."""
+        if not self._sockets.publish.closed:
+            poller.unregister(self._sockets.publish)
+        if self._sockets.rebind_publish():
+            self._publisher.socket = self._sockets.publish
+            poller.register(self._sockets.publish, zmq.POLLIN)
+            self._publish_due = False
 
     def _follow_link(self, poller: zmq.Poller, old: int | None) -> int | None:
         """Keep the poller looking at the present worker's link."""
@@ -142,17 +149,19 @@ class Ingest:
         batch: list[list[bytes]] = []
         size = 0
         while len(batch) < _BATCH_MESSAGES and size < _BATCH_BYTES:
-            try:
-                peer, *frames = self._ingest.recv_multipart(zmq.DONTWAIT)
-            except zmq.Again:
+            received = self._sockets.receive("ingest")
+            if received is None:
                 break
-            peers.append(peer)
-            batch.append(frames)
-            size += sum(map(len, frames))
-        replies = self._intake.handle(batch)
-        for peer, reply in zip(peers, replies, strict=True):
-            with contextlib.suppress(zmq.Again):  # a peer that does not read its answers will ask again
-                self._ingest.send_multipart([peer, encode_reply(reply)], zmq.DONTWAIT)
+            if not received.allowed:
+                self._sockets.send("ingest", received.peer, encode_reply(self._intake.not_allowed(received.frames)))
+                continue
+            peers.append(received.peer)
+            batch.append(received.frames)
+            size += sum(map(len, received.frames))
+        if not batch:
+            return
+        for peer, reply in zip(peers, self._intake.handle(batch), strict=True):
+            self._sockets.send("ingest", peer, encode_reply(reply))
         self._tell_worker(now=True)
 
     def _tell_worker(self, *, now: bool) -> None:
@@ -172,21 +181,16 @@ class Ingest:
 
     def _take_control(self) -> None:
         for _ in range(_BATCH_MESSAGES):
-            try:
-                peer, *frames = self._control_socket.recv_multipart(zmq.DONTWAIT)
-            except zmq.Again:
+            received = self._sockets.receive("control")
+            if received is None:
                 return
-            self._send_control(peer, self._control.handle(peer, frames))
-
-    def _send_control(self, peer: bytes, answer: bytes) -> None:
-        with contextlib.suppress(zmq.Again):
-            self._control_socket.send_multipart([peer, answer], zmq.DONTWAIT)
+            self._sockets.send("control", received.peer, self._control.handle(received))
 
     def _tell_trigger(self, trigger: Trigger) -> None:
         self._publisher.send("trigger", trigger.scan_id, encode_record(trigger))
         answer = encode_control_reply(ControlReply(type="trigger", triggers=(trigger,)))
         for peer in self._triggers.listeners():
-            self._send_control(peer, answer)
+            self._sockets.send("control", peer, answer)
 
     def _take_results(self) -> None:
         link = self._supervisor.link
@@ -279,6 +283,7 @@ class Ingest:
         if time.monotonic() - self._looked_at >= 1.0:
             self._looked_at = time.monotonic()
             self._intake.check_disk()
+            self._refresh_keys()
             if self._intake.close_silent():
                 self._tell_worker(now=False)
         try:
@@ -288,6 +293,19 @@ class Ingest:
         health = self.health()
         self._publisher.tick(health)
         self._notifier.tick(health, alive=self._supervisor.step_age_s <= self._config.worker.hang_limit_s)
+
+    def _refresh_keys(self) -> None:
+        """Follow changes of the allow-lists."""
+        lists = self._sockets.lists
+        if lists is None:
+            return
+        try:
+            for endpoint, (added, removed) in lists.refresh().items():
+                self._audit.add("keys", endpoint=endpoint, added=sorted(added), removed=sorted(removed))
+                self._publish_due = self._publish_due or (endpoint == "publish" and bool(removed))
+        except SpoolError as error:
+            self._set_problem("audit", str(error))
+        self._set_problem("keys", lists.problem)
 
     def health(self) -> Health:
         """How the daemon is."""
@@ -311,7 +329,7 @@ class Ingest:
                 "scans_open": sum(scan.end is None for scan in self.spool.scans.values()),
                 "shots_acknowledged": self._intake.acknowledged,
                 "shots_waiting": self._waiting(),
-                "messages_refused": self._intake.refused + self._control.refused,
+                "messages_refused": self._intake.refused + self._control.refused + self._sockets.n_refused,
                 "worker_restarts": self._supervisor.restarts,
                 "version": __version__,
                 "at": time.time(),
@@ -339,7 +357,7 @@ class Ingest:
         self._supervisor.stop()
         with contextlib.suppress(SpoolError):
             self._audit.add("stop", instance=self.instance)
-        self._context.destroy(linger=200)
+        self._sockets.close()
         self.spool.close()
         self._triggers.close()
         self._audit.close()

@@ -77,6 +77,11 @@ class Intake:
             self.trouble = None
         return replies
 
+    def not_allowed(self, frames: Sequence[Buffer]) -> Refusal:
+        """Answer to a peer whose key is not (or no longer) on the list."""
+        self.refused += 1
+        return self._refusal(frames, "not_allowed", "this key may not send shots")
+
     def _refusal(self, frames: Sequence[Buffer], reason: str, text: str) -> Refusal:
         of, scan_id, kind, index = identity_of(frames)
         return Refusal(

@@ -193,8 +193,8 @@ class ShotSender:
         return True
 
     def _replace_dead_socket(self, now: float) -> None:
-        """After 10 s without any answer a fresh connection is tried: old ones can be dead without knowing it."""
-        if not self._pending or now - self._last_answer < 10.0:
+        """After 5 s without any answer a fresh connection is tried: old ones can be dead without knowing it."""
+        if not self._pending or now - self._last_answer < 5.0:
             return
         self._socket.close()
         self._socket = client_socket(self._context, zmq.DEALER, self._url, queue=4 * self.window, keys=self._keys)
