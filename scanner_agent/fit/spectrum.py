@@ -36,8 +36,8 @@ from scanner_agent.fit.water_removal import remove_water
 GAUSS_STARTS_HZ = (3.0, 6.0, 11.0, 18.0)
 BASELINE_SD_OF_HEIGHT = 0.003
 """Usual second difference of the baseline's coefficients over NAA's height."""
-BASELINE_FACTORS = (0.1, 0.2, 0.4, 0.7, 1.0, 1.5, 2.5, 5.0, 10.0, 20.0)
-"""Multiples of it that the data may choose from."""
+BASELINE_LOG_STEPS = np.log(10.0) * np.linspace(-1.2, 1.5, 10)
+"""What the data may choose from: natural logarithm of multiples of the usual."""
 BASELINE_LOG_SD = 1.0
 """SD of the natural logarithm of that multiple, as prior."""
 
@@ -60,19 +60,27 @@ def _band(fid: NDArray[np.complex128], prep: PreparedBasis) -> NDArray[np.comple
 
 def _choose_baseline(problem: Problem, p: Parameters, linear: Linear, usual: float) -> float:
     """Stiffness that makes the data most likely (restricted marginal likelihood), under a broad prior about `usual`."""
-    best, best_value = usual, np.inf
     rank = problem.prep.roughness.shape[0] - 2
-    for factor in BASELINE_FACTORS:
-        trial = replace(p, baseline_sd=usual * factor)
-        solved = condense(problem, trial, linear.columns, linear.free)
-        tau = problem.inflation / trial.baseline_sd**2
-        log_det = 2 * np.sum(np.log(np.diag(solved.baseline_factor[0]))) - rank * np.log(tau)
+    logs = np.log(usual) + BASELINE_LOG_STEPS
+    values = np.empty(logs.size)
+    free = linear.free
+    for i, log_sd in enumerate(logs):
+        solved = condense(problem, replace(p, baseline_sd=float(np.exp(log_sd))), linear.columns, free)
         free = solved.free
-        log_det += np.linalg.slogdet(solved.gram[np.ix_(free, free)])[1] if free.any() else 0.0
-        value = solved.cost + log_det + (np.log(factor) / BASELINE_LOG_SD) ** 2
-        if value < best_value:
-            best, best_value = trial.baseline_sd, value
-    return best
+        log_det = 2 * np.sum(np.log(np.diag(solved.baseline_factor[0])))
+        # All terms, not the free ones alone: a term that touches zero must not make the value jump.
+        log_det += np.linalg.slogdet(solved.gram)[1] + rank * 2 * log_sd
+        values[i] = solved.cost + log_det + (BASELINE_LOG_STEPS[i] / BASELINE_LOG_SD) ** 2
+    return float(np.exp(_lowest(logs, values)))
+
+
+def _lowest(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    """Place of the lowest value on an even grid, between its points by a parabola."""
+    i = int(np.clip(np.argmin(y), 1, y.size - 2))
+    left, middle, right = y[i - 1 : i + 2]
+    curvature = left - 2 * middle + right
+    offset = 0.5 * (left - right) / curvature if curvature > 0 else 0.0
+    return float(x[i] + np.clip(offset, -1.0, 1.0) * (x[1] - x[0]))
 
 
 def fit_spectrum(
