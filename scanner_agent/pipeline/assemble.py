@@ -28,6 +28,7 @@ _NUMBERS = (
     "residual_water_ratio",
     "lipid_ratio",
 )
+_OTHER_POSE = "of another pose than the one that counts"
 _UNFITTED_PPM = (0.0, 4.4)
 SCALING_NOTE = (
     "Water-scaled amounts are institutional units: water content and relaxation are assumed, tissue is not corrected"
@@ -175,13 +176,14 @@ def track(estimate: ShotEstimate, judgement: Judgement | None) -> ShotTrack:
     """One shot as published."""
     index = estimate.shot_index
     by_judge = None if judgement is None else judgement.left_out.get(index)
-    used = estimate.usable and estimate.weight > 0 and by_judge is None
+    counts = judgement is None or by_judge is not None or index in judgement.used_shots
+    used = estimate.usable and estimate.weight > 0 and by_judge is None and counts
     return ShotTrack(
         index=index,
         edit_condition=estimate.edit_condition,
         used=used,
         segment=None if judgement is None else judgement.shot_segments.get(index),
-        reason=None if used else (estimate.reason or by_judge or "left out"),
+        reason=None if used else (estimate.reason or by_judge or ("left out" if counts else _OTHER_POSE)),
         weight=estimate.weight if used else 0.0,
         frequency_hz=estimate.frequency_hz,
         frequency_sd_hz=estimate.frequency_sd_hz,

@@ -1,1 +1,1 @@
-"""report"""
+"""Reports for people: a self-contained HTML page and a picture."""

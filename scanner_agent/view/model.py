@@ -116,6 +116,20 @@ class ScanView:
         return self.assessment.metabolites if self.assessment is not None else ()
 
     @property
+    def n_used(self) -> int:
+        """Shots in the average that counts."""
+        if self.report is not None:
+            return self.report.quality.n_shots_used
+        return self.assessment.n_shots_used if self.assessment is not None else 0
+
+    @property
+    def n_left_out(self) -> int:
+        """Shots seen that are not in the average that counts."""
+        if self.report is not None:
+            return len(self.report.shots) - self.report.quality.n_shots_used
+        return self.assessment.n_shots_left_out if self.assessment is not None else 0
+
+    @property
     def n_planned(self) -> int | None:
         """Shots planned, from whoever says so."""
         if self.assessment is not None and self.assessment.n_shots_planned is not None:
@@ -245,8 +259,9 @@ def _after_assessment(scan: ScanView, assessment: Assessment, at: float) -> Scan
     if scan.assessment is not None and _n_seen(assessment) < _n_seen(scan.assessment):
         # Older than what is known: said before the snapshot, or again by a worker that catches up after a restart.
         return replace(scan, tracks=tracks, history=history)
-    # A new finding may have changed which of the earlier shots are used and to which pose they belong.
+    # A new finding, or a pose that now counts, changes which of the earlier shots are used.
     whole = scan.whole and (scan.assessment is None or _causes(scan.assessment) == _causes(assessment))
+    whole = whole and sum(track.used for track in tracks.values()) == assessment.n_shots_used
     intervals = scan.intervals_s
     if scan.last_shot_at is not None:
         intervals = (*intervals, at - scan.last_shot_at)[-_KEPT_INTERVALS:]

@@ -121,12 +121,7 @@ def _reasons(scan: ScanView, advice: str) -> tuple[str, ...]:
 
 
 def _progress(scan: ScanView) -> str:
-    used = left_out = 0
-    if scan.assessment is not None:
-        used, left_out = scan.assessment.n_shots_used, scan.assessment.n_shots_left_out
-    if scan.report is not None:
-        used = sum(track.used for track in scan.report.shots)
-        left_out = len(scan.report.shots) - used
+    used, left_out = scan.n_used, scan.n_left_out
     planned = scan.n_planned
     parts = [f"{used} shots used", f"{left_out} left out", f"{NOTHING if planned is None else planned} planned"]
     if planned and not scan.ended:
@@ -144,7 +139,7 @@ def fraction_done(scan: ScanView) -> float | None:
     planned = scan.n_planned
     if not planned or scan.assessment is None:
         return 0.0 if planned else None
-    return min(1.0, (scan.assessment.n_shots_used + scan.assessment.n_shots_left_out) / planned)
+    return min(1.0, (scan.n_used + scan.n_left_out) / planned)
 
 
 def _duration(seconds: float) -> str:

@@ -113,7 +113,7 @@ def _shots_text(report: ScanReport) -> str:
     lost = [track.index + 1 for track in report.shots if not track.used]
     if not lost:
         return f"all {len(report.shots)} shots used"
-    return f"shots {ranges(lost)} left out ({len(lost)} of {len(report.shots)})"
+    return f"shots {ranges(lost)} lost ({len(lost)} of {len(report.shots)})"
 
 
 def ranges(numbers: list[int]) -> str:

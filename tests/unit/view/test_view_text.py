@@ -107,7 +107,7 @@ def test_changes_tell_each_thing_once() -> None:
     assert sum("motion_during_scan (watch)" in line and "report" not in line for line in said) == 1
     assert sum("GOOD after shot 9" in line for line in said) == 1
     assert sum("WATCH after shot 19" in line for line in said) == 1
-    assert any("shots 17–18 left out (2 of 32)" in line for line in said)
+    assert any("shots 17–18 lost (2 of 32)" in line for line in said)
 
 
 def test_report_lines_begin_with_the_verdict() -> None:
