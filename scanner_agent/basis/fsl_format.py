@@ -55,7 +55,7 @@ def read_fsl_folder(folder: Path) -> BasisSet:
     conjugated = np.conj(np.stack(fids))
     return BasisSet(
         name=folder.name,
-        spectrum=spectrum_kind(folder.name),
+        spectrum=spectrum_kind("", folder.name),
         names=tuple(names),
         fids=settled(tuple(names), conjugated, dwell_time_s, frequency_mhz, provenance),
         dwell_time_s=dwell_time_s,

@@ -45,7 +45,7 @@ def read_lcmodel_basis(path: Path) -> BasisSet:
             raise SourceError(f"{path.name}: a $BASIS block without METABO")
         shift = int(_optional_number(head, "ISHIFT") or 0)
         names.append(name)
-        spectra.append(np.roll(_spectrum(body, n_points, name, path), -shift))
+        spectra.append(_unit_amount(head, name, path) * np.roll(_spectrum(body, n_points, name, path), -shift))
     fids = np.fft.ifft(np.stack(spectra), axis=1) * np.sqrt(n_points)
     if reference_ppm != WATER_PPM:
         fids = corrected(fids, (False, WATER_PPM - reference_ppm), dwell_time_s, frequency_mhz)
@@ -54,7 +54,7 @@ def read_lcmodel_basis(path: Path) -> BasisSet:
     fids = settled(tuple(names), fids, dwell_time_s, frequency_mhz, provenance)
     return BasisSet(
         name=path.stem,
-        spectrum=spectrum_kind(f"{title} {path.stem}"),
+        spectrum=spectrum_kind(title, path.stem),
         names=tuple(names),
         fids=fids,
         dwell_time_s=dwell_time_s,
@@ -69,6 +69,8 @@ def read_lcmodel_basis(path: Path) -> BasisSet:
 def write_lcmodel_basis(basis: BasisSet, path: Path) -> None:
     """Write a set as `.BASIS`: spectra FFT(FID)/sqrt(n), first point halved (LCModel's own makebasis does so)."""
     n_points = basis.n_points
+    kind = [] if basis.spectrum == "main" else [basis.spectrum.upper()]
+    title = " ".join([basis.name, *([basis.sequence] if basis.sequence else []), *kind])
     echo = "" if basis.echo_time_s is None else f" ECHOT = {basis.echo_time_s * 1e3:.3f},\n"
     lines = [
         " $SEQPAR",
@@ -77,7 +79,7 @@ def write_lcmodel_basis(basis: BasisSet, path: Path) -> None:
         echo + f" SEQ = '{basis.sequence or ''}'",
         " $END",
         " $BASIS1",
-        f" IDBASI = '{basis.name} {'' if basis.spectrum == 'main' else basis.spectrum.upper()}',",
+        f" IDBASI = '{title}',",
         " FMTBAS = '(6E13.5)',",
         f" BADELT = {basis.dwell_time_s:.9f},",
         f" NDATAB = {n_points}",
@@ -109,16 +111,13 @@ def write_lcmodel_basis(basis: BasisSet, path: Path) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="ascii")
 
 
-def spectrum_kind(title: str) -> str:
-    """`on`, `off`, `difference` or `main`, from words in a title or file name."""
-    words = {word for word in re.split(r"[^a-z0-9]+", title.lower()) if word}
-    for kind, signs in {
-        "difference": {"diff", "diff1", "difference"},
-        "off": {"off", "a"} if "mega" in words else {"off"},
-        "on": {"on"},
-    }.items():
-        if words & signs:
-            return kind
+def spectrum_kind(title: str, file_stem: str) -> str:
+    """`on`, `off`, `difference` or `main`: from the last word of a file's name, else of its title if that says MEGA."""
+    signs = {"on": "on", "off": "off", "diff": "difference", "diff1": "difference", "difference": "difference"}
+    for text in (file_stem, title if "mega" in title.lower() else ""):
+        words = [word for word in re.split(r"[^a-z0-9]+", text.lower()) if word]
+        if words and words[-1] in signs:
+            return signs[words[-1]]
     return "main"
 
 
@@ -171,6 +170,14 @@ def _number(text: str, key: str, path: Path) -> float:
 def _string(text: str, key: str) -> str | None:
     match = re.search(rf"\b{key}\s*=\s*'([^']*)'", text)
     return match.group(1).strip() or None if match else None
+
+
+def _unit_amount(head: str, name: str, path: Path) -> float:
+    """What makes a phantom's spectrum one of unit amount: TRAMP / (VOLUME CONC), as LCModel does."""
+    tramp, volume, amount = (_optional_number(head, key) or 1.0 for key in ("TRAMP", "VOLUME", "CONC"))
+    if min(tramp, volume, amount) <= 0.0:
+        raise SourceError(f"{path.name}: TRAMP, VOLUME and CONC of {name} must be positive")
+    return tramp / (volume * amount)
 
 
 def _spectrum(body: str, n_points: int, name: str, path: Path) -> NDArray[np.complex128]:

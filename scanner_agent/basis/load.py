@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 
@@ -36,7 +35,7 @@ def load_basis(name_or_path: str | Path, spectrometer_frequency_mhz: float | Non
     path = Path(name_or_path)
     if str(name_or_path) in shipped_names():
         with resources.as_file(resources.files("scanner_agent.basis").joinpath("data", f"{name_or_path}.npz")) as file:
-            sets = read_npz(file)
+            sets = read_npz(file, frequency_mhz=spectrometer_frequency_mhz)
     elif not path.exists():
         raise SourceError(f"no basis set {name_or_path}: neither a file nor one of {', '.join(shipped_names())}")
     elif path.is_dir():
@@ -44,10 +43,10 @@ def load_basis(name_or_path: str | Path, spectrometer_frequency_mhz: float | Non
     elif path.suffix.lower() == ".basis":
         sets = [read_lcmodel_basis(path)]
     elif path.suffix.lower() == ".npz":
-        sets = read_npz(path)
+        sets = read_npz(path, frequency_mhz=spectrometer_frequency_mhz)
     else:
         raise SourceError(f"{path.name} is not a basis set (.npz, .BASIS or a folder of FSL-MRS JSON files)")
-    return _of_one_field(sets, spectrometer_frequency_mhz)
+    return _by_kind(sets)
 
 
 def check_fits(
@@ -86,17 +85,12 @@ def _read_folder(folder: Path) -> list[BasisSet]:
     return [read_fsl_folder(folder)]
 
 
-def _of_one_field(sets: Iterable[BasisSet], frequency_mhz: float | None) -> dict[str, BasisSet]:
-    """The sets of the field nearest to `frequency_mhz`, by kind."""
-    sets = list(sets)
-    wanted = sets[0].spectrometer_frequency_mhz if frequency_mhz is None else frequency_mhz
-    nearest = min((s.spectrometer_frequency_mhz for s in sets), key=lambda f: abs(f - wanted))
+def _by_kind(sets: list[BasisSet]) -> dict[str, BasisSet]:
     kinds: dict[str, BasisSet] = {}
     for basis in sets:
-        if basis.spectrometer_frequency_mhz == nearest:
-            if basis.spectrum in kinds:
-                raise SourceError(f"basis {basis.name}: two sets for the {basis.spectrum} spectrum")
-            kinds[basis.spectrum] = basis
+        if basis.spectrum in kinds:
+            raise SourceError(f"basis {basis.name}: two sets for the {basis.spectrum} spectrum")
+        kinds[basis.spectrum] = basis
     if "on" in kinds and "off" in kinds and "difference" not in kinds:
         kinds["difference"] = kinds["on"].minus(kinds["off"])
     return kinds

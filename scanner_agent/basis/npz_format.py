@@ -52,17 +52,27 @@ def write_npz(sets: Sequence[BasisSet], path: Path) -> None:
         np.savez_compressed(file, allow_pickle=False, index=np.array(text), **arrays)
 
 
-def read_npz(path: Path) -> list[BasisSet]:
-    """All sets of a file. Raises `SourceError` if it is not such a file or is damaged."""
+def read_npz(path: Path, *, all_fields: bool = False, frequency_mhz: float | None = None) -> list[BasisSet]:
+    """Sets of the field nearest to `frequency_mhz` (None: the first in the file), or of all fields.
+
+    Raises `SourceError` if it is not such a file or is damaged.
+    """
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             content = json.loads(str(file["index"]))
             if content.get("format") != FORMAT:
                 raise SourceError(f"{path.name}: basis format {content.get('format')!r} is not {FORMAT}")
-            return [_entry(k, entry, file, path) for k, entry in enumerate(content["entries"])]
+            entries = content["entries"]
+            fields = [entry["spectrometer_frequency_mhz"] for entry in entries]
+            wanted = fields[0] if frequency_mhz is None else min(fields, key=lambda f: abs(f - frequency_mhz))
+            return [
+                _entry(k, entry, file, path)
+                for k, entry in enumerate(entries)
+                if all_fields or entry["spectrometer_frequency_mhz"] == wanted
+            ]
     except OSError as error:
         raise SourceError(f"cannot read {path.name}: {error}") from error
-    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, KeyError, TypeError, IndexError, EOFError, zipfile.BadZipFile) as error:
         raise SourceError(f"{path.name} is not a basis file of this program or is damaged ({error})") from error
 
 

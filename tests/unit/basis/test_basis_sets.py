@@ -166,6 +166,15 @@ def test_on_and_off_of_a_folder_give_the_difference(tmp_path):
     assert relative(again["difference"].subset(["GABA"]).fids, expected) < 0.01
 
 
+def test_amounts_of_a_phantom_are_divided_out(press, tmp_path):
+    write_lcmodel_basis(press.broadened(1.0), tmp_path / "set.basis")
+    text = (tmp_path / "set.basis").read_text()
+    parts = text.split("METABO = 'Glu',")
+    (tmp_path / "set.basis").write_text(parts[0] + "METABO = 'Glu'," + parts[1].replace("CONC = 1.", "CONC = 50.", 1))
+    glu = load_basis(tmp_path / "set.basis")["main"].fid("Glu")
+    assert relative(glu, press.broadened(1.0).fid("Glu") / 50.0) < 1e-4
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
