@@ -172,10 +172,14 @@ def parse_config(text: str, name: str = "agent.toml") -> AgentConfig:
 
 
 def load_config(path: Path | None = None) -> AgentConfig:
-    """The config of a file; without one, of `agent.toml` in the user's config folder if it is there, else defaults."""
+    """The config of a file; without one, of `agent.toml` in `$CONFIGURATION_DIRECTORY` (systemd) or the user's config
+    folder if it is there, else the defaults. Raises `ConfigError`.
+    """
     chosen = path
     if chosen is None:
-        chosen = user_config_path("scanner-agent") / "agent.toml"
+        given = os.environ.get("CONFIGURATION_DIRECTORY")
+        folder = Path(given.split(":")[0]) if given else user_config_path("scanner-agent")
+        chosen = folder / "agent.toml"
         if not chosen.exists():
             return AgentConfig()
     try:

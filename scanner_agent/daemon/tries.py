@@ -81,6 +81,9 @@ def write_durably(path: Path, data: bytes, mode: int = 0o600) -> None:
     with spool_errors(f"cannot write {path.name}"):
         fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
         try:
+            if os.geteuid() == 0:  # a command run by root must not shut the daemon's user out
+                owner = path.parent.stat()
+                os.fchown(fd, owner.st_uid, owner.st_gid)
             os.write(fd, data)
             os.fsync(fd)
         finally:

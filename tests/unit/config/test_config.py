@@ -60,3 +60,10 @@ def test_state_comes_from_the_file_or_systemd(monkeypatch: pytest.MonkeyPatch, t
 def test_a_missing_file_that_was_named_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.toml"):
         load_config(tmp_path / "none.toml")
+
+
+def test_the_service_reads_its_configuration_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CONFIGURATION_DIRECTORY", str(tmp_path))
+    assert load_config() == AgentConfig()
+    (tmp_path / "agent.toml").write_text("[listen]\nport = 6000")
+    assert load_config().listen.port == 6000
