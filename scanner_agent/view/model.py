@@ -217,6 +217,11 @@ def _after_update(state: ViewState, update: Update, at: float) -> ViewState:
         return replace(state, health=update.record, health_at=at)
     if update.scan_id is None:
         return state
+    if isinstance(update.record, ScanReport):
+        # The daemon forgets a scan's counters with its report.
+        ended = f"/{update.scan_id}"
+        left = {topic: n for topic, n in state.sequences.items() if not topic.endswith(ended)}
+        state = replace(state, sequences=MappingProxyType(left))
     scan = state.scans.get(update.scan_id) or ScanView(update.scan_id)
     # A frame that was missed is made good by the next.
     whole = scan.whole and (missed == 0 or isinstance(update.record, SpectrumFrame))

@@ -187,7 +187,7 @@ def _alive(state: ViewState, scan: ScanView | None, at: float) -> tuple[str, boo
     if scan is None or scan.last_shot_at is None:
         return ("daemon is getting ready", False) if health is not None and not health.ready else ("connected", False)
     if scan.ended:
-        return "scan ended", False
+        return ("scan ended" if scan.report is not None else "scan ended, the report is being made"), False
     waiting = health.shots_waiting if health is not None else 0
     silent = scan.silent_for_s(at)
     if silent is not None and not waiting:
