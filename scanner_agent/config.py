@@ -54,6 +54,8 @@ class SpoolRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Finished scans older than this are removed."""
     max_bytes: Annotated[int, Meta(ge=1_000_000)] = 50_000_000_000
     """The oldest finished scans are removed while all scans together are larger."""
+    journal_max_bytes: Annotated[int, Meta(ge=1_000_000)] = 2_000_000_000
+    """The oldest journalled results are removed above this, once they are in the store."""
     free_space_floor_bytes: Annotated[int, Meta(ge=0)] = 500_000_000
     """Shots are refused while the disk has less free space."""
     silence_limit_s: Positive = 900.0

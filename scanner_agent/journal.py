@@ -122,15 +122,20 @@ class JournalWriter:
         for _ in new.recover():
             raise SpoolError(f"{new.path.name} was not empty")
 
-    def retain(self, needed_from: int, max_age_s: float, now: float) -> int:
-        """Remove whole segments that are old and that no reader (cursor `needed_from` and up) needs; how many."""
-        segments = _segments(self.directory)
+    def retain(self, needed_from: int, max_age_s: float, max_bytes: int, now: float) -> int:
+        """Remove whole segments that no reader (cursor `needed_from` and up) needs, if they are old or too many.
+
+        How many were removed. Raises `SpoolError`.
+        """
+        segments = [(first, path, path.stat()) for first, path in _segments(self.directory)]
+        total = sum(state.st_size for _, _, state in segments)
         removed = 0
-        for (_, path), (following, _) in pairwise(segments):
-            if following > needed_from or now - path.stat().st_mtime <= max_age_s:
+        for (_, path, state), (following, _, _) in pairwise(segments):
+            if following > needed_from or (now - state.st_mtime <= max_age_s and total <= max_bytes):
                 break
             with spool_errors(f"cannot remove {path.name}"):
                 self._files.unlink(path)
+            total -= state.st_size
             removed += 1
         return removed
 

@@ -35,6 +35,7 @@ KIND = b"scan-agent-spool"
 OPEN, SEALED, DONE = ".open", ".sealed", ".done"
 _SUFFIXES = (OPEN, SEALED, DONE)
 _FORGOTTEN = "forgotten.log"
+_FINISHED_OPEN = 4
 # What is on disk was checked when it came; a smaller limit set since then must not hide it.
 _ON_DISK = Limits(max_payload_bytes=1 << 31)
 
@@ -174,8 +175,15 @@ class Spool:
             if path.exists():
                 if key in self.problems:
                     raise SpoolError(self.problems[key])
+                self._close_finished()
                 return self._load(path)
         return None
+
+    def _close_finished(self) -> None:
+        """Keep few finished scans open: they were read back only because something of them was sent again."""
+        finished = [key for key, scan in self.scans.items() if scan.file.path.suffix == DONE]
+        for key in finished[: len(finished) - _FINISHED_OPEN]:
+            self._drop(key)
 
     def was_forgotten(self, scan_id: str) -> bool:
         """Whether this scan was here and has been removed by the retention rules."""
@@ -261,6 +269,8 @@ class Spool:
         self._forgotten.append(path.stem.encode())
         self._forgotten.sync()
         self._gone.add(path.stem)
+        if path.stem in self.scans:
+            self._drop(path.stem)
         with spool_errors(f"cannot remove {path.name}"):
             self.files.unlink(path)
 

@@ -28,6 +28,7 @@ from scanner_agent.daemon.intake import Intake
 from scanner_agent.daemon.keys import ENDPOINTS, allowed
 from scanner_agent.daemon.link import Message
 from scanner_agent.daemon.notify import Notifier
+from scanner_agent.daemon.outcome import Outcome
 from scanner_agent.daemon.publisher import Publisher
 from scanner_agent.daemon.sockets import Sockets
 from scanner_agent.daemon.supervisor import WORKER_COMMAND, Supervisor
@@ -36,8 +37,7 @@ from scanner_agent.daemon.triggers import TriggerBook
 from scanner_agent.durable import private_directory
 from scanner_agent.errors import SpoolError
 from scanner_agent.journal import Entry
-from scanner_agent.records import Assessment, Health, ScanReport, Trigger
-from scanner_agent.scan_protocol import match_protocol
+from scanner_agent.records import Health, Trigger
 from scanner_agent.spool import Spool
 from scanner_agent.wire.codec import encode_reply
 from scanner_agent.wire.control import ControlReply, encode_control_reply
@@ -47,6 +47,7 @@ log = logging.getLogger(__name__)
 _BATCH_MESSAGES = 64
 _BATCH_BYTES = 64 * 1024 * 1024
 _TICK_S = 0.25
+_RETAIN_S = 600.0
 
 
 class Ingest:
@@ -64,6 +65,7 @@ class Ingest:
         self._board = Board()
         self._triggers = TriggerBook(self._state / "triggers.log", self._audit)
         self._triggers.tell = self._tell_trigger
+        self._outcome = Outcome(self._state, self._triggers, self._audit)
         self._intake = Intake(config, self.spool, instance=self.instance, version=__version__)
         self._supervisor = Supervisor(config, self._tries, worker_command)
         self._notifier = Notifier()
@@ -71,7 +73,7 @@ class Ingest:
         self._processed: dict[str, int] = {}
         self._dead: set[str] = set()
         self._stopping = False
-        self._looked_at = time.monotonic()
+        self._looked_at = self._retained_at = time.monotonic()
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._sockets = Sockets(config)
         self._publisher = Publisher(self._sockets.publish, self.instance)
@@ -117,6 +119,7 @@ class Ingest:
                 self._take_control()
                 self._publisher.drain_subscriptions()
                 self._take_results()
+                self._follow_outcome()
                 self._tick()
                 if self._publish_due:
                     self._rebind_publish(poller)
@@ -226,16 +229,13 @@ class Ingest:
         record = entry.decoded()
         self._board.take(entry.scan_id, record)
         self._publisher.send(entry.type, entry.scan_id, bytes(entry.record), entry.cursor)
-        if isinstance(record, Assessment | ScanReport):
-            self._consider(entry.scan_id, record)
 
-    def _consider(self, scan_id: str, result: Assessment | ScanReport) -> None:
-        scan = self.spool.find(scan_id)
+    def _follow_outcome(self) -> None:
+        """Triggers and audit lines, by cursor, as far as the journal is synced."""
+        if self._publisher.cursor == 0:
+            return
         try:
-            if scan is not None and scan.header is not None:
-                self._triggers.consider(result, scan_id, match_protocol(scan.header).trigger_mode)
-            if isinstance(result, ScanReport):
-                self._audit.add("verdict", scan_id=scan_id, verdict=result.verdict.value, advice=result.advice.value)
+            self._outcome.follow(self._publisher.cursor)
             self._set_problem("audit", None)
         except SpoolError as error:
             self._set_problem("audit", str(error))
@@ -248,6 +248,17 @@ class Ingest:
             return
         self._tries.clear(scan_id)
         self._processed.pop(scan_id, None)
+        self._retain()
+
+    def _retain(self) -> None:
+        """Remove finished scans that the rules do not keep."""
+        self._retained_at = time.monotonic()
+        rules = self._config.spool
+        try:
+            self.spool.retain(rules.max_age_days * 86_400.0, rules.max_bytes, time.time())
+            self._set_problem("retention", None)
+        except (SpoolError, OSError) as error:
+            self._set_problem("retention", f"old scans cannot be removed: {error}")
 
     def _failed(self, scan_id: str, position: int, text: str) -> None:
         """The pipeline raised: count it, then have it tried again, or given up."""
@@ -286,6 +297,8 @@ class Ingest:
             self._refresh_keys()
             if self._intake.close_silent():
                 self._tell_worker(now=False)
+        if time.monotonic() - self._retained_at >= _RETAIN_S:
+            self._retain()
         try:
             self._triggers.expire()
         except SpoolError as error:
@@ -356,9 +369,11 @@ class Ingest:
         self._notifier.stopping()
         self._supervisor.stop()
         with contextlib.suppress(SpoolError):
+            self._outcome.note()
             self._audit.add("stop", instance=self.instance)
         self._sockets.close()
         self.spool.close()
+        self._outcome.close()
         self._triggers.close()
         self._audit.close()
         for fd in (self._wake_read, self._wake_write, self._lock):

@@ -36,7 +36,12 @@ class TriggerBook:
         self._file = FramedFile(path, KIND, files)
         self._audit = audit
         self._triggers: dict[str, Trigger] = {}
+        self.cursor = 0
+        """Cursor of the last journal entry that was considered, as far as it is known after a crash."""
         for frame in self._file.recover():
+            self.cursor = max(self.cursor, int.from_bytes(frame.payload, "little"))
+            if not frame.meta:
+                continue
             try:
                 trigger = msgspec.msgpack.decode(frame.meta, type=Trigger)
             except msgspec.DecodeError as error:
@@ -50,7 +55,7 @@ class TriggerBook:
         self._audit.add(
             event, trigger_id=trigger.trigger_id, scan_id=trigger.scan_id, advice=trigger.advice.value, **details
         )
-        self._file.append(msgspec.msgpack.encode(trigger))
+        self._file.append(msgspec.msgpack.encode(trigger), self.cursor.to_bytes(8, "little"))
         try:
             self._file.sync()
         except SpoolError:
@@ -93,6 +98,11 @@ class TriggerBook:
             expires_at=now + LIFETIME_S,
         )
         self._put(trigger, f"trigger_{state.value}", cause=kind.value)
+
+    def note_cursor(self) -> None:
+        """Put the cursor on record; after a crash at most what was considered since is considered again."""
+        self._file.append(b"", self.cursor.to_bytes(8, "little"))
+        self._file.sync()
 
     def ask(self, scan_id: str, initials: str, advice: Advice, extend_shots: int | None) -> None:
         """A person asks: active at once. Raises `SpoolError`, `RemoteProtocolError`."""

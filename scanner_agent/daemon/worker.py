@@ -40,6 +40,7 @@ from scanner_agent.wire.published import AnyRecord, encode_record, record_name
 log = logging.getLogger(__name__)
 FRAME_INTERVAL_S = 0.5
 _RETRY_S = 1.0
+_RETAIN_S = 60.0
 
 
 class Pipeline(Protocol):
@@ -212,6 +213,7 @@ class Worker:
         elif isinstance(record, ScanEnd):
             self._drop(work)
             self._link.send({"type": "done", "scan_id": work.scan_id})
+            self._retain()
 
     def _drop(self, work: _Work) -> None:
         work.reader.close()
@@ -296,13 +298,21 @@ class Worker:
             self._link.send({"type": "problem", "what": what, "text": text})
 
     def _retain(self) -> None:
-        """Once an hour, remove journal segments that are old and stored."""
-        if time.monotonic() - self._retained_at < 3600.0:
+        """Now and then, remove journal segments that are old, or too many, and that nobody needs any more."""
+        if time.monotonic() - self._retained_at < _RETAIN_S:
             return
         self._retained_at = time.monotonic()
-        cursor = self._journal.cursor if self._recorder is None else self._recorder.cursor
-        if cursor is not None and not self._works:
-            self._journal.retain(cursor, self._config.spool.max_age_days * 86_400.0, time.time())
+        stored = self._journal.cursor if self._recorder is None else self._recorder.cursor
+        if stored is None:
+            return
+        # A scan under way may have to be taken up again from its first entry.
+        begun = [self._tries.work_started(scan_id) for scan_id in self._works]
+        needed = min([stored, *(cursor for cursor in begun if cursor is not None)])
+        rules = self._config.spool
+        try:
+            self._journal.retain(needed, rules.max_age_days * 86_400.0, rules.journal_max_bytes, time.time())
+        except SpoolError as error:
+            self._say("retention", str(error))
 
 
 def run(fd: int, pipelines: Pipelines) -> None:

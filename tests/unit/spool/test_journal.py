@@ -80,8 +80,8 @@ def test_an_entry_that_is_missing_in_the_middle_is_an_error(tmp_path: Path) -> N
 def test_retention_keeps_what_a_reader_needs(tmp_path: Path) -> None:
     journal = JournalWriter(tmp_path, segment_bytes=2000)
     _write(journal, 1, 30)
-    assert journal.retain(needed_from=31, max_age_s=3600.0, now=time.time()) == 0
-    removed = journal.retain(needed_from=15, max_age_s=1.0, now=time.time() + 10.0)
+    assert journal.retain(needed_from=31, max_age_s=3600.0, max_bytes=10**9, now=time.time()) == 0
+    removed = journal.retain(needed_from=15, max_age_s=1.0, max_bytes=10**9, now=time.time() + 10.0)
     assert removed > 0
     reader = JournalReader(tmp_path, 14)
     assert [e.cursor for e in reader.read(30)] == list(range(15, 31))
@@ -91,4 +91,13 @@ def test_retention_keeps_what_a_reader_needs(tmp_path: Path) -> None:
     assert rest == list(range(rest[0], 31))
     assert rest[0] > 1
     reader.close()
+    journal.close()
+
+
+def test_retention_by_size_leaves_the_newest(tmp_path: Path) -> None:
+    journal = JournalWriter(tmp_path, segment_bytes=2000)
+    _write(journal, 1, 30)
+    assert journal.retain(needed_from=31, max_age_s=1e9, max_bytes=1, now=time.time()) > 2
+    assert len(list(tmp_path.glob("*.journal"))) == 1
+    assert last_cursor(tmp_path) == journal.cursor == 30
     journal.close()

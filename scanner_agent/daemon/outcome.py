@@ -1,0 +1,89 @@
+"""What results lead to besides being shown: triggers and lines of the audit record. Follows the journal by cursor."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+
+from scanner_agent.daemon.audit import AuditLog
+from scanner_agent.daemon.triggers import TriggerBook
+from scanner_agent.errors import SpoolError
+from scanner_agent.journal import Entry, JournalReader
+from scanner_agent.records import Assessment, ScanHeader, ScanReport
+from scanner_agent.scan_protocol import match_protocol
+from scanner_agent.spool import SpoolReader
+
+_BATCH = 50
+_NOTE_EVERY_S = 10.0
+
+
+class Outcome:
+    """The one reader that acts. Entries come at least once; what is done for them is done once."""
+
+    def __init__(self, state: Path, triggers: TriggerBook, audit: AuditLog) -> None:
+        self._state, self._triggers, self._audit = state, triggers, audit
+        self._reader = JournalReader(state / "journal", triggers.cursor)
+        self._modes: dict[str, str] = {}
+        self._noted_at = time.monotonic()
+        self._noted = triggers.cursor
+
+    def follow(self, synced: int) -> bool:
+        """Take up some entries up to a cursor; whether there are more. Raises `SpoolError`; call again later."""
+        if self._reader.cursor > synced:  # the journal was removed and begun anew
+            self._triggers.cursor = self._noted = 0
+            self._reader.close()
+            self._reader = JournalReader(self._state / "journal")
+        try:
+            for entry in self._reader.read(synced, _BATCH):
+                self._act(entry)
+                self._triggers.cursor = entry.cursor
+        except SpoolError:
+            self._reader.close()
+            self._reader = JournalReader(self._state / "journal", self._triggers.cursor)  # tried again from here
+            raise
+        now = time.monotonic()
+        if now - self._noted_at >= _NOTE_EVERY_S and self._noted != self._triggers.cursor:
+            self.note()
+        return self._reader.cursor < synced
+
+    def note(self) -> None:
+        """Put on disk how far this has come. Raises `SpoolError`."""
+        self._noted_at = time.monotonic()
+        self._noted = self._triggers.cursor
+        self._triggers.note_cursor()
+
+    def _act(self, entry: Entry) -> None:
+        if entry.type not in ("header", "assessment", "report"):
+            return
+        record = entry.decoded()
+        if isinstance(record, ScanHeader):
+            self._modes[entry.scan_id] = match_protocol(record).trigger_mode
+        elif isinstance(record, Assessment | ScanReport):
+            self._triggers.consider(record, entry.scan_id, self._mode(entry.scan_id, record))
+        if isinstance(record, ScanReport):
+            verdict, advice = record.verdict.value, record.advice.value
+            self._audit.add("verdict", scan_id=entry.scan_id, verdict=verdict, advice=advice, cursor=entry.cursor)
+            self._modes.pop(entry.scan_id, None)
+
+    def _mode(self, scan_id: str, result: Assessment | ScanReport) -> str:
+        """The protocol's trigger mode; read back from the spool after a restart in mid-scan."""
+        if scan_id not in self._modes:
+            header = result.scan if isinstance(result, ScanReport) else None
+            if header is None:
+                with contextlib.suppress(SpoolError):  # the spool file is gone: nothing is asked for in its name
+                    header = self._spooled_header(scan_id)
+            self._modes[scan_id] = match_protocol(header).trigger_mode if header is not None else "off"
+        return self._modes[scan_id]
+
+    def _spooled_header(self, scan_id: str) -> ScanHeader | None:
+        reader = SpoolReader(self._state / "spool", scan_id)
+        try:
+            first = reader.next()
+        finally:
+            reader.close()
+        return first if isinstance(first, ScanHeader) else None
+
+    def close(self) -> None:
+        """Close the journal."""
+        self._reader.close()
