@@ -256,7 +256,7 @@ def main(fast: bool, png: bool) -> dict[str, object]:
     curves = editing(offsets, PULSES)
     result["editing"] = {"offset_hz": offsets.tolist(), **curves}
     print(
-        "\nGABA at TE 68: edited area at 3.0 ppm, (ON - OFF) / 2 per proton, at offsets of the pulse (Hz, to higher ppm)"
+        "\nGABA at TE 68: edited area at 3.0 ppm, (ON - OFF) / 2 per proton, by the pulse's offset (Hz, to higher ppm)"
     )
     print(table(["pulse", *map(str, offsets)], [[name, *values] for name, values in curves.items()]))
     result["wrong"] = wrong_field_and_time()
