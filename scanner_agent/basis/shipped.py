@@ -11,7 +11,7 @@ from scanner_agent.basis.edit_pulses import EditPulse
 from scanner_agent.basis.load import load_basis
 from scanner_agent.basis.sequences import MegaPress, Press, Sequence, Steam
 from scanner_agent.basis.simulation import Progress, simulate_basis
-from scanner_agent.basis.spin_systems import COLLECTIONS
+from scanner_agent.basis.spin_systems import COLLECTIONS, SpinSystem
 from scanner_agent.errors import SourceError
 
 SIEMENS_GE_PHILIPS_3T = (123.2, 127.75)
@@ -34,11 +34,19 @@ class Recipe:
     """Fields; one simulation each in the same file."""
     sample: str = "brain"
     """Which spin systems, a key of `COLLECTIONS`."""
+    left_out: tuple[str, ...] = ()
+    """Metabolites of the sample that this set does without."""
     dwell_time_s: float = 0.00025
     """Of the FIDs that are made from the lines, seconds."""
     n_points: int = 4096
     """Of those FIDs."""
 
+    def systems(self) -> dict[str, SpinSystem]:
+        """Spin systems of the set, by name."""
+        return {name: system for name, system in COLLECTIONS[self.sample].items() if name not in self.left_out}
+
+
+_NOT_IN_BRAINO = ("GABA",)
 
 SHIPPED: dict[str, Recipe] = {
     recipe.name: recipe
@@ -63,9 +71,27 @@ SHIPPED: dict[str, Recipe] = {
         ),
         Recipe("phantom_press_te30_3t", Press(0.030, 0.011), SIEMENS_GE_PHILIPS_3T, sample="acetate_lactate_phantom"),
         Recipe("phantom_press_te30_1p5t", Press(0.030, 0.011), FIELD_1P5T, sample="acetate_lactate_phantom"),
-        Recipe("brain_phantom_press_te30_3t", Press(0.030, 0.011), SIEMENS_GE_PHILIPS_3T, sample="brain_phantom"),
-        Recipe("brain_phantom_press_te40_3t", Press(0.040, 0.011), SIEMENS_GE_PHILIPS_3T, sample="brain_phantom"),
-        Recipe("brain_phantom_press_te30_1p5t", Press(0.030, 0.011), FIELD_1P5T, sample="brain_phantom"),
+        Recipe(
+            "brain_phantom_press_te30_3t",
+            Press(0.030, 0.011),
+            SIEMENS_GE_PHILIPS_3T,
+            sample="brain_phantom",
+            left_out=_NOT_IN_BRAINO,
+        ),
+        Recipe(
+            "brain_phantom_press_te40_3t",
+            Press(0.040, 0.011),
+            SIEMENS_GE_PHILIPS_3T,
+            sample="brain_phantom",
+            left_out=_NOT_IN_BRAINO,
+        ),
+        Recipe(
+            "brain_phantom_press_te30_1p5t",
+            Press(0.030, 0.011),
+            FIELD_1P5T,
+            sample="brain_phantom",
+            left_out=_NOT_IN_BRAINO,
+        ),
     )
 }
 """By name."""
@@ -82,7 +108,7 @@ def simulate_recipe(recipe: Recipe, progress: Progress | None = None) -> list[Ba
         }
         kinds = simulate_basis(
             recipe.sequence,
-            COLLECTIONS[recipe.sample],
+            recipe.systems(),
             spectrometer_frequency_mhz=frequency,
             n_points=recipe.n_points,
             dwell_time_s=recipe.dwell_time_s,
@@ -127,7 +153,7 @@ def basis_for_scan(
     facts = {"made_for": f"{spectrometer_frequency_mhz:.3f} MHz, {wanted!r}", "sample": recipe.sample}
     return simulate_cached(
         wanted,
-        COLLECTIONS[recipe.sample],
+        recipe.systems(),
         cache_directory=cache_directory,
         spectrometer_frequency_mhz=spectrometer_frequency_mhz,
         n_points=recipe.n_points,
