@@ -172,6 +172,8 @@ class JudgementSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Smallest step of the width of interest, Hz."""
     step_min_water: Annotated[float, Meta(gt=0)]
     """Smallest step of the log residual water of interest."""
+    water_flood_log: Annotated[float, Meta(gt=0)]
+    """Rise of the log residual water that spoils the other signs: suppression was lost, no head need have moved."""
 
     # Bursts: two-state hidden Markov model of hit and unhit shots.
     burst_scale: Annotated[float, Meta(gt=1)]

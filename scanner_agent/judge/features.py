@@ -15,7 +15,7 @@ from scanner_agent.judge.signs import ShotSigns
 from scanner_agent.scan_protocol import JudgementSettings
 
 COLUMNS = ("frequency", "log_amplitude", "broadening", "log_water", "lipid", "water_phase", "phase", "misfit")
-"""Hz; natural log; Hz; natural log; over NAA; radians; radians; z of the reduced chi-square."""
+"""Hz; natural log; Hz; natural log, over the shot's signal; over the shot's NAA; rad; rad; z of the chi-square."""
 FREQUENCY, AMPLITUDE, BROADENING, WATER, LIPID, WATER_PHASE, PHASE, MISFIT = range(8)
 LEVEL = (FREQUENCY, AMPLITUDE, BROADENING, WATER, LIPID)
 """Columns whose level a pose sets."""
@@ -23,6 +23,7 @@ SHOTWISE = (FREQUENCY, PHASE, AMPLITUDE, MISFIT)
 """Columns that a movement during the shot itself disturbs."""
 
 _UNKNOWN_LOG_SD = 1.0
+_GAIN_LOG_VARIANCE = 0.15
 
 
 def prior_scatter(settings: JudgementSettings, n_excitations: float) -> NDArray[np.float64]:
@@ -52,19 +53,22 @@ def row_of(signs: ShotSigns) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     value, error = np.full(8, np.nan), np.full(8, np.nan)
     if signs.frequency_hz is not None:
         value[FREQUENCY] = signs.frequency_hz - signs.frequency_update_hz
-        error[FREQUENCY] = signs.frequency_sd_hz or 0.0
+        error[FREQUENCY] = max(signs.frequency_sd_hz or 0.0, _least_frequency_sd(signs.snr))
     if signs.amplitude is not None and signs.amplitude > 0:
-        value[AMPLITUDE] = math.log(signs.amplitude)
+        value[AMPLITUDE] = math.log(signs.amplitude) - 0.5 * _gain_log_variance(signs)
         error[AMPLITUDE] = (signs.amplitude_sd or 0.0) / signs.amplitude
     if signs.broadening_hz is not None:
         value[BROADENING] = signs.broadening_hz
         error[BROADENING] = signs.broadening_sd_hz or 0.0
+    # Water and lipid over the same shot's own signal: a change of gain is then a change of the amplitude alone.
+    scale = max(signs.amplitude, 0.2) if signs.amplitude is not None else 1.0
     if signs.residual_water is not None and signs.residual_water > 0:
-        value[WATER] = math.log(signs.residual_water)
-        error[WATER] = min((signs.residual_water_sd or 0.0) / signs.residual_water, _UNKNOWN_LOG_SD)
+        value[WATER] = math.log(signs.residual_water / scale)
+        noise = (signs.residual_water_sd or 0.0) / signs.residual_water
+        error[WATER] = min(math.hypot(noise, (signs.amplitude_sd or 0.0) / scale), _UNKNOWN_LOG_SD)
     if signs.lipid is not None:
-        value[LIPID] = signs.lipid
-        error[LIPID] = signs.lipid_sd or 0.0
+        value[LIPID] = signs.lipid / scale
+        error[LIPID] = math.hypot(signs.lipid_sd or 0.0, signs.lipid * (signs.amplitude_sd or 0.0) / scale) / scale
     if signs.water_phase_deg is not None:
         value[WATER_PHASE] = math.radians(signs.water_phase_deg)
         error[WATER_PHASE] = math.radians(signs.water_phase_sd_deg or 0.0)
@@ -75,6 +79,21 @@ def row_of(signs: ShotSigns) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         value[MISFIT] = (signs.misfit - 1.0) / signs.misfit_sd
         error[MISFIT] = 0.0
     return value, error
+
+
+def _least_frequency_sd(snr: float | None) -> float:
+    """What a shot of this S/N cannot do better than (docs/science.md 3.2: 1.3 Hz/SNR; outliers below 3), Hz."""
+    return 1.3 / snr * math.sqrt(1.0 + (2.0 / snr) ** 4) if snr is not None and snr > 0 else 0.0
+
+
+def _gain_log_variance(signs: ShotSigns) -> float:
+    """What all channels' noise has in common: the receiver's gain, which is no sign of the head. 0 where unknown."""
+    if signs.noise_log_variance is None:
+        return 0.0
+    known = signs.noise_log_variance[np.isfinite(signs.noise_log_variance)]
+    common = float(np.median(known)) if len(known) else 0.0
+    # Loading changes the noise by some percent, a change of gain by far more.
+    return common if abs(common) > _GAIN_LOG_VARIANCE else 0.0
 
 
 @dataclass
@@ -99,10 +118,10 @@ class FeatureTable:
         self.value[self.n], self.error[self.n] = row_of(signs)
         self.n += 1
 
-    def window(self, first: int, last: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Copies of rows [first, last) with the constant difference of ON from OFF taken off the level columns."""
-        value, error = self.value[first:last].copy(), self.error[first:last]
-        group = self.group[first:last]
+    def rows(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Copies of some rows with the constant difference of ON from OFF taken off the level columns."""
+        value, error = self.value[rows], self.error[rows]
+        group = self.group[rows]
         on = group == 1
         if 3 <= on.sum() <= len(group) - 3:
             half = 0.5 * (robust_centre(value[on][:, LEVEL]) - robust_centre(value[~on][:, LEVEL]))

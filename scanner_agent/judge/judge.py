@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from scanner_agent.judge.advice import Raw, VerdictFilter, decide
 from scanner_agent.judge.causes import Cause, Seen, all_causes
 from scanner_agent.judge.drift import Drift, fit_line
@@ -188,7 +190,7 @@ class Judge:
         if len(rows) < 6:
             return None
         index = table.shot_index[rows.start : rows.stop]
-        value, _ = table.window(rows.start, rows.stop)
+        value, _ = table.rows(np.arange(rows.start, rows.stop))
         line = fit_line(index.astype(float), value[:, FREQUENCY], 0.3)
         if line is None:
             return None

@@ -32,8 +32,8 @@ from scanner_agent.judge.features import (
 from scanner_agent.scan_protocol import JudgementSettings
 
 _MAD_TO_SD = 1.4826
-_LLR_CAP = 8.0  # one sign alone never proves a hit
-_Z2_CAP = 60.0  # nor a step
+_LLR_CAP = np.array([2.0, 8.0, 8.0, 2.0])  # of SHOTWISE: frequency and misfit err at low S/N, they only add
+_Z2_CAP = 25.0  # no sign alone proves a step
 _LEVEL_NAMES = tuple(COLUMNS[i] for i in LEVEL)
 _SLOPE_SD = np.array([0.05, 0.002, 0.02, 0.01, 0.01])  # per shot, of LEVEL: prior width of a still head's trend
 
@@ -102,11 +102,15 @@ def _robust_slope(centred: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def hit_probabilities(
-    value: NDArray[np.float64], scatter: Scatter, baseline: NDArray[np.bool_], settings: JudgementSettings
+    value: NDArray[np.float64],
+    rows: NDArray[np.int64],
+    scatter: Scatter,
+    baseline: NDArray[np.bool_],
+    settings: JudgementSettings,
 ) -> NDArray[np.float64]:
     """Probability of each row of having been hit by a passing movement, (n,).
 
-    `baseline` marks the rows that the centre is taken from (all but those known to be hit).
+    `rows`: their places in time. `baseline` marks those that the centre is taken from (all but those known to be hit).
     """
     columns = list(SHOTWISE)
     residual = value[:, columns].copy()
@@ -114,17 +118,12 @@ def hit_probabilities(
     phase = columns.index(PHASE)
     residual[:, phase] = wrapped(residual[:, phase] - circular_mean(residual[use, phase]))
     centre = robust_centre(residual[use])
-    centre[columns.index(MISFIT)] = min(
-        centre[columns.index(MISFIT)], 2.0
-    )  # a reference that fits no shot is no excuse
-    slope = _robust_slope(residual[use] - centre)
-    rows = np.flatnonzero(use)
-    middle = rows.mean()
-    step = slope * len(rows) / max(rows[-1] - rows[0] + 1, 1)
-    step[columns.index(MISFIT)] = 0.0
-    z = (residual - centre - np.outer(np.arange(len(value)) - middle, step)) / scatter.sd[columns]
+    x = rows[use].astype(float)
+    slope = _robust_slope(residual[use] - centre) * (len(x) - 1) / max(x[-1] - x[0], 1.0)
+    slope[columns.index(MISFIT)] = 0.0
+    z = (residual - centre - np.outer(rows - x.mean(), slope)) / scatter.sd[columns]
     wide = settings.burst_scale
-    gain = np.clip(-math.log(wide) + 0.5 * z**2 * (1 - wide**-2), None, _LLR_CAP)
+    gain = np.minimum(-math.log(wide) + 0.5 * z**2 * (1 - wide**-2), _LLR_CAP)
     return _forward_backward(np.nansum(gain, axis=1), settings)
 
 
@@ -152,58 +151,77 @@ def _forward_backward(log_ratio: NDArray[np.float64], settings: JudgementSetting
     return posterior
 
 
+def scattered(value: NDArray[np.float64], scatter: Scatter) -> bool:
+    """Whether rows lie further from one another than a still head's would: movement goes on."""
+    columns = list(SHOTWISE)[:3]
+    residual = value[:, columns].copy()
+    phase = columns.index(PHASE)
+    residual[:, phase] = wrapped(residual[:, phase] - circular_mean(residual[:, phase]))
+    residual -= robust_centre(residual)
+    z = residual / scatter.sd[columns]
+    n = np.isfinite(z).sum()
+    # Mean square of a normal sample: 1 with SD sqrt(2/n).
+    return bool(np.nansum(z**2) / max(n - len(columns), 1) > 1 + 5 * math.sqrt(2 / max(n, 1)))
+
+
 def find_step(
     value: NDArray[np.float64],
     error: NDArray[np.float64],
+    rows: NDArray[np.int64],
     hit: NDArray[np.bool_],
     prior: NDArray[np.float64],
     settings: JudgementSettings,
+    least: int,
 ) -> Step | None:
     """The likeliest change point in the last `step_lookback_shots` rows of a window; None if there are too few rows.
 
-    `hit` rows are kept out of the past, not out of the candidate's future: a step begins with a movement.
+    `rows`: places in time; `least`: rows needed before a change. `hit` rows are kept out of the past, not out of the
+    candidate's future: a step begins with a movement.
     """
     n = len(value)
-    first = max(settings.step_min_before, n - settings.step_lookback_shots)
+    first = max(least, n - settings.step_lookback_shots)
     if first > n - 2:
         return None
     quiet = np.flatnonzero(~hit[:first])[-settings.step_memory_shots :]
-    return _likeliest(value, error, hit, prior, settings, np.arange(first, n - 1), quiet)
+    return _likeliest(value, error, rows, hit, prior, settings, np.arange(first, n - 1), quiet, least)
 
 
 def find_step_at(
     value: NDArray[np.float64],
     error: NDArray[np.float64],
+    rows: NDArray[np.int64],
     hit: NDArray[np.bool_],
     prior: NDArray[np.float64],
     settings: JudgementSettings,
     row: int,
+    least: int,
 ) -> Step | None:
     """The rows from `row` on against all undisturbed ones well before them; None if there are too few."""
-    end = max(row - settings.step_confirm_shots, settings.step_min_before)
+    end = max(row - settings.step_confirm_shots, least)
     past = hit.copy()
     past[end:] = True
     quiet = np.flatnonzero(~past)[-settings.step_memory_shots :]
-    return _likeliest(value, error, past, prior, settings, np.array([row]), quiet)
+    return _likeliest(value, error, rows, past, prior, settings, np.array([row]), quiet, least)
 
 
 def _likeliest(
     value: NDArray[np.float64],
     error: NDArray[np.float64],
+    rows: NDArray[np.int64],
     hit: NDArray[np.bool_],
     prior: NDArray[np.float64],
     settings: JudgementSettings,
     change_points: NDArray[np.int64],
     quiet: NDArray[np.int64],
+    least: int,
 ) -> Step | None:
     """The candidate of the largest statistic; the yardstick is learnt from the rows `quiet`."""
-    if len(quiet) < settings.step_min_before:
+    if len(quiet) < min(least, 4):
         return None
     level = np.array(LEVEL)
     scatter = learn_scatter(value[quiet], error[quiet], prior, settings)
     sd = scatter.sd[level]
     k, start = change_points, np.maximum(change_points - settings.step_memory_shots, 0)
-    rows = np.arange(len(value), dtype=float)
     centre = robust_centre(value[np.ix_(quiet, level)])
     clean = np.clip(value[:, level] - centre, -3 * sd, 3 * sd)
     weight = (np.isfinite(clean) & ~hit[:, None]).astype(float)
@@ -216,14 +234,14 @@ def _likeliest(
         return total[k] - total[start]
 
     # Straight line through the past, its slope shrunk to none by its prior.
-    x = rows[:, None]
+    x = rows[:, None].astype(float)
     w, wx, wxx = before(weight), before(weight * x), before(weight * x**2)
     wy, wxy = before(clean), before(clean * x)
     w = np.maximum(w, 1e-9)
     sxx = wxx - wx**2 / w
     ridge = sxx + (sd / _SLOPE_SD) ** 2
     slope = (wxy - wx * wy / w) / ridge
-    middle = 0.5 * (k + len(value) - 1)[:, None]
+    middle = 0.5 * (rows[k] + rows[-1])[:, None]
     ahead = middle - wx / w
     expected = centre + wy / w + slope * ahead
     n_after = len(value) - k
@@ -234,7 +252,7 @@ def _likeliest(
     known_after = np.maximum(n_after[:, None] * shrink, 1.0)
     variance = sd**2 * (1 / known_past + 1.2 / known_after) + ahead**2 * sd**2 / ridge
     z = change / np.sqrt(variance)
-    z[w < settings.step_min_before] = np.nan
+    z[w < least] = np.nan
     turn, turn_z = _turn(value[:, WATER_PHASE], hit, k, start, float(scatter.sd[WATER_PHASE]))
     statistic = np.nansum(np.minimum(z**2, _Z2_CAP), axis=1) + np.minimum(turn_z**2, _Z2_CAP)
     best = int(np.argmax(statistic))

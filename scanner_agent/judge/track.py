@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -9,7 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanner_agent.judge.features import AMPLITUDE, FeatureTable, prior_scatter, robust_centre
-from scanner_agent.judge.movement import Step, find_step, find_step_at, fired, hit_probabilities, learn_scatter
+from scanner_agent.judge.movement import (
+    Step,
+    find_step,
+    find_step_at,
+    fired,
+    hit_probabilities,
+    learn_scatter,
+    scattered,
+)
 from scanner_agent.judge.signs import ShotSigns
 from scanner_agent.scan_protocol import JudgementSettings
 
@@ -47,8 +56,9 @@ class Course:
         """First row that present shots are compared with."""
         self.events: list[Event] = []
         self._excitations = 1.0
-        self._first = 0
-        self._value, self._error = self.table.window(0, 0)
+        self._rows = np.arange(0)
+        self._n_old = 0
+        self._value, self._error = self.table.rows(self._rows)
 
     @property
     def n_poses(self) -> int:
@@ -88,6 +98,11 @@ class Course:
         self._look()
         self._watch_for_steps()
 
+    @property
+    def _least(self) -> int:
+        """Rows needed before anything is called a change; frames of many excitations count for more."""
+        return max(3, math.ceil(self._s.step_min_before / math.sqrt(self._excitations)))
+
     def _prior(self) -> NDArray[np.float64]:
         return prior_scatter(self._s, self._excitations)
 
@@ -104,27 +119,30 @@ class Course:
         self._reference = max(self._reference, self._leading)
 
     def _look(self) -> None:
-        """Lay out the recent rows of this pose and mark those that were hit by a movement."""
-        n = self.table.n
-        span = self._s.step_memory_shots + self._s.step_lookback_shots
-        self._first = max(self._reference, n - span)
-        self._value, self._error = self.table.window(self._first, n)
-        if n - self._first < self._s.step_min_before:
+        """Lay out the recent rows of this pose and mark those that were hit by a movement.
+
+        The layout: up to `step_memory_shots` settled rows, however long ago, then the last `step_lookback_shots` rows.
+        """
+        n, s = self.table.n, self._s
+        fresh = np.arange(max(self._reference, n - s.step_lookback_shots), n)
+        old = np.arange(self._reference, fresh[0]) if len(fresh) else np.arange(0)
+        settled = old[~self._hit[old]][-s.step_memory_shots :]
+        self._rows = np.concatenate([settled, fresh])
+        self._n_old = len(settled)
+        self._value, self._error = self.table.rows(self._rows)
+        if len(self._rows) < self._least:
             return
-        hit = self._hit[self._first : n].copy()
-        fresh = max(n - self._first - self._s.step_lookback_shots, 0)
         # The yardstick comes from rows that are settled, where there are enough of them.
-        quiet = ~hit
-        if fresh >= 2 * self._s.step_min_before:
-            quiet[fresh:] = False
-        scatter = learn_scatter(self._value[quiet], self._error[quiet], self._prior(), self._s)
-        settled = ~hit
+        quiet = ~self._hit[self._rows]
+        if self._n_old >= self._least:
+            quiet[self._n_old :] = False
+        scatter = learn_scatter(self._value[quiet], self._error[quiet], self._prior(), s)
+        still = ~self._hit[self._rows]
         for _ in range(2):  # once more without the shots just found
-            probability = hit_probabilities(self._value, scatter, settled, self._s)
-            settled = ~hit
-            settled[fresh:] = probability[fresh:] < 0.5
-        self._hit[self._first + fresh : n] = probability[fresh:] >= 0.5
-        self._note_burst(self._first + fresh)
+            probability = hit_probabilities(self._value, self._rows, scatter, still, s)
+            still[self._n_old :] = probability[self._n_old :] < 0.5
+        self._hit[fresh] = probability[self._n_old :] >= 0.5
+        self._note_burst(int(fresh[0]))
 
     def _note_burst(self, fresh: int) -> None:
         """Enough hit shots close together are a movement."""
@@ -140,98 +158,116 @@ class Course:
     def _raise_burst(self, cluster: list[int]) -> None:
         if len(cluster) < self._s.burst_min_shots:
             return
-        index = self.table.shot_index
-        a, b, now = int(index[cluster[0]]), int(index[cluster[-1]]), int(index[self.table.n - 1])
+        first, last, now = self._shot(cluster[0]), self._shot(cluster[-1]), self._shot(self.table.n - 1)
         for i, event in enumerate(self.events):
-            if event.kind in MOVEMENTS and event.first_shot <= b + 2 and event.last_shot >= a - 2:
-                if event.kind == "burst":
+            if event.kind in MOVEMENTS and event.first_shot <= last + 2 and event.last_shot >= first - 2:
+                if event.kind != "step":
+                    # What looked like movement of some kind is this burst.
                     self.events[i] = replace(
-                        event, first_shot=min(event.first_shot, a), last_shot=max(event.last_shot, b)
+                        event,
+                        kind="burst",
+                        first_shot=min(event.first_shot, first) if event.kind == "burst" else first,
+                        last_shot=max(event.last_shot, last) if event.kind == "burst" else last,
                     )
                 return
-        self.events.append(Event(kind="burst", first_shot=a, last_shot=b, raised_at_shot=now))
+        self.events.append(Event(kind="burst", first_shot=first, last_shot=last, raised_at_shot=now))
+
+    def _shot(self, row: int) -> int:
+        return int(self.table.shot_index[row])
 
     def _watch_for_steps(self) -> None:
-        hit = self._hit[self._first : self.table.n]
-        step = find_step(self._value, self._error, hit, self._prior(), self._s)
+        hit = self._hit[self._rows]
+        step = find_step(self._value, self._error, self._rows, hit, self._prior(), self._s, self._least)
         if step is None or step.statistic < self._s.step_threshold:
             return
         kind = self._kind(step)
         if kind is None:
             return
-        row = self._first + step.row
-        if kind != "moving" and hit[step.row :].any():
-            return  # a burst is no change of one thing
-        lasting = step.n_after >= self._s.step_confirm_shots and self._still_there(hit)
+        row = int(self._rows[step.row])
+        lasting = self._lasts(step, hit)
         if kind == "moving" and lasting:
             self._begin_pose(row, step)
         elif kind == "moving":
             self._raise("moving", row, step)
         elif lasting:
+            # One thing changed and stays so: no movement, and what was taken for hits is the new level.
             self._raise(kind, row, step)
             self._reference = row
+            self._hit[row : self.table.n] = False
+            self.events = [e for e in self.events if e.kind != "burst" or e.first_shot < self._shot(row) - 2]
 
-    def _still_there(self, hit: NDArray[np.bool_]) -> bool:
-        """Whether the last shots by themselves show the new state: a burst that ended does not."""
+    def _lasts(self, step: Step, hit: NDArray[np.bool_]) -> bool:
+        """Whether the last shots by themselves show the new state, and lie as close together as a still head's do."""
         s = self._s
+        if step.n_after < s.step_confirm_shots:
+            return False
         row = len(self._value) - s.step_confirm_shots
-        late = find_step_at(self._value, self._error, hit, self._prior(), s, row)
-        return late is not None and late.statistic > 0.5 * s.step_threshold
+        late = find_step_at(self._value, self._error, self._rows, hit, self._prior(), s, row, self._least)
+        if late is None or late.statistic < 0.5 * s.step_threshold:
+            return False
+        quiet = np.flatnonzero(~hit[: step.row])
+        scatter = learn_scatter(self._value[quiet], self._error[quiet], self._prior(), s)
+        return not scattered(self._value[row:], scatter)
 
     def _kind(self, step: Step) -> EventKind | None:
-        """What changed: the whole head, or one thing only."""
+        """What changed: the head's place, or one thing only."""
         signs = fired(step, self._s)
-        if not signs:
-            return None
-        if {"frequency", "broadening"} & signs:
-            return "moving"
-        if signs <= {"log_water", "water_phase"}:
+        place = signs & {"frequency", "broadening", "log_amplitude"}
+        water = signs & {"log_water", "water_phase"}
+        # A flood of water spoils the other signs a little.
+        flooded = step.change.get("log_water", 0.0) > self._s.water_flood_log
+        if water and flooded and abs(step.change.get("frequency", 0.0)) < 2 * self._s.step_min_frequency_hz:
             return "water"
-        if signs == {"lipid"}:
-            return "lipid"
-        if signs == {"log_amplitude"}:
+        if place and (water or len(place) > 1):
+            return "moving" if "frequency" in place or water else None
+        if place == {"frequency"}:
+            return "moving" if abs(step.z["frequency"]) > 2 * math.sqrt(self._s.step_threshold) / 2 else None
+        if water and not place:
+            return "water"
+        if place == {"log_amplitude"}:
             return "amplitude"
-        return "moving"
+        return "lipid" if signs == {"lipid"} else None
 
     def _raise(self, kind: EventKind, row: int, step: Step) -> None:
-        index = self.table.shot_index
-        shot, now = int(index[row]), int(index[self.table.n - 1])
+        """Note a change, or say more of one that is noted already."""
+        shot, now = self._shot(row), self._shot(self.table.n - 1)
         signs = fired(step, self._s)
-        change = tuple((n, c) for n, c in sorted(step.change.items()) if n in signs)
-        for i, event in enumerate(self.events):
-            near = event.last_shot >= shot - self._s.step_lookback_shots
-            if near and (event.kind == kind or (event.kind == "moving" and kind == "step")):
-                self.events[i] = Event(
-                    kind=kind,
-                    first_shot=shot,
-                    last_shot=shot if kind == "step" else now,
-                    raised_at_shot=event.raised_at_shot,
-                    statistic=max(step.statistic, event.statistic),
-                    change=change,
+        event = Event(
+            kind=kind,
+            first_shot=shot,
+            last_shot=shot if kind == "step" else now,
+            raised_at_shot=now,
+            statistic=step.statistic,
+            change=tuple((n, c) for n, c in sorted(step.change.items()) if n in signs),
+        )
+        for i, known in enumerate(self.events):
+            if known.last_shot < shot - self._s.step_lookback_shots:
+                continue
+            if known.kind == kind or (known.kind == "moving" and kind == "step"):
+                self.events[i] = replace(
+                    event,
+                    raised_at_shot=known.raised_at_shot,
+                    first_shot=min(known.first_shot, shot) if kind == "moving" else shot,
                 )
                 return
-            if near and event.kind in MOVEMENTS and kind == "moving":
-                return
-        self.events.append(
-            Event(
-                kind=kind,
-                first_shot=shot,
-                last_shot=shot if kind == "step" else now,
-                raised_at_shot=now,
-                statistic=step.statistic,
-                change=change,
-            )
-        )
+            if known.kind in MOVEMENTS and kind == "moving":
+                return  # part of what is known
+        self.events.append(event)
 
     def _begin_pose(self, row: int, step: Step) -> None:
         """The change lasts: from `row` on the shots are a pose of their own."""
-        shot = int(self.table.shot_index[row])
-        raised = [e.raised_at_shot for e in self.events if e.kind == "burst" and e.last_shot >= shot - 2]
-        self.events = [e for e in self.events if not (e.kind == "burst" and e.first_shot >= shot - 2)]
+        # Shots hit just before belong to the change: the new pose's own yardstick says which of them to use.
+        while row > self._starts[-1] + self._least and self._hit[row - 1]:
+            row -= 1
+        shot = self._shot(row)
+        before = [e for e in self.events if e.kind == "burst" and e.last_shot >= shot - 2]
+        self.events = [e for e in self.events if e not in before or e.first_shot < shot - 2]
         self._raise("step", row, step)
-        if raised:
-            last = self.events[-1]
-            self.events[-1] = replace(last, raised_at_shot=min([last.raised_at_shot, *raised]))
+        raised = min([e.raised_at_shot for e in before], default=self._shot(self.table.n - 1))
+        self.events = [
+            replace(e, raised_at_shot=min(e.raised_at_shot, raised)) if e.kind == "step" and e.first_shot == shot else e
+            for e in self.events
+        ]
         self._starts.append(row)
         self._reference = row
         self._hit[row : self.table.n] = False
