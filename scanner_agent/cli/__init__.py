@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from scanner_agent.cli import basis, daemon, demo, process, protocols, simulate, watch
+from scanner_agent.cli import basis, daemon, demo, process, protocols, report, simulate, watch
 from scanner_agent.errors import ScannerAgentError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 daemon.register(app)
 app.command()(demo.demo)
 app.command()(watch.watch)
+app.command()(report.report)
 app.command()(process.process)
 app.command()(simulate.simulate)
 app.add_typer(protocols.app, name="protocols")
