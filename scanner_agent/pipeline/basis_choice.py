@@ -12,11 +12,13 @@ from scanner_agent.basis import (
     SemiLaser,
     Sequence,
     Steam,
+    basis_for_scan,
     check_fits,
     load_basis,
     simulate_basis,
 )
 from scanner_agent.errors import SourceError
+from scanner_agent.jit import cache_directory
 from scanner_agent.records import ScanHeader
 from scanner_agent.scan_protocol import ScanProtocol
 
@@ -35,7 +37,14 @@ def choose_basis(
         return _checked(load_basis(given, header.spectrometer_frequency_mhz), header), None
     try:
         if protocol.basis is not None:
-            return _checked(_shipped(protocol.basis, header.spectrometer_frequency_mhz), header), None
+            return _shipped(
+                protocol.basis,
+                header.spectrometer_frequency_mhz,
+                header.echo_time_s,
+                header.mixing_time_s,
+                header.edit_pulse_ppm,
+                header.edit_pulse_bandwidth_hz,
+            ), None
         return _simulated(
             header.sequence, header.echo_time_s, header.mixing_time_s, header.spectrometer_frequency_mhz
         ), None
@@ -44,8 +53,23 @@ def choose_basis(
 
 
 @lru_cache(maxsize=16)
-def _shipped(name: str, spectrometer_frequency_mhz: float) -> dict[str, BasisSet]:
-    return load_basis(name, spectrometer_frequency_mhz)
+def _shipped(
+    name: str,
+    spectrometer_frequency_mhz: float,
+    echo_time_s: float | None,
+    mixing_time_s: float | None,
+    edit_pulse_ppm: tuple[float, float] | None,
+    edit_pulse_bandwidth_hz: float | None,
+) -> dict[str, BasisSet]:
+    return basis_for_scan(
+        name,
+        spectrometer_frequency_mhz=spectrometer_frequency_mhz,
+        echo_time_s=echo_time_s,
+        mixing_time_s=mixing_time_s,
+        edit_pulse_ppm=edit_pulse_ppm,
+        edit_pulse_bandwidth_hz=edit_pulse_bandwidth_hz,
+        cache_directory=cache_directory() / "basis",
+    )
 
 
 def _checked(sets: dict[str, BasisSet], header: ScanHeader) -> dict[str, BasisSet]:
