@@ -22,6 +22,11 @@ class GaussianTerm:
     lines: tuple[tuple[float, float, float], ...]
     """(ppm, FWHM in ppm, protons) of each line; protons on the scale where creatine's methyl has 3."""
 
+    @property
+    def mean_fwhm_ppm(self) -> float:
+        """FWHM of its lines, ppm, weighted by their protons."""
+        return sum(w * h for _, w, h in self.lines) / sum(h for _, _, h in self.lines)
+
 
 @dataclass(frozen=True)
 class SoftRatio:

@@ -71,6 +71,8 @@ class PreparedBasis:
     """(n_band,) signed times of the band's FID."""
     columns: NDArray[np.complex128]
     """(n_terms, n_band) FIDs of the terms in the band, shifted to the band's centre."""
+    widths_hz: NDArray[np.float64]
+    """(n_terms - n_metabolites,) FWHM of the macromolecules and lipids."""
     splines: NDArray[np.float64]
     """(n_window, n_splines)."""
     spline_gram: NDArray[np.float64]
@@ -209,6 +211,7 @@ def prepare(
         ppm=ppm,
         time_s=signed,
         columns=columns,
+        widths_hz=np.array([f0 * t.mean_fwhm_ppm for t in terms if t.name in final_names]),
         splines=splines,
         spline_gram=splines.T @ splines,
         roughness=difference.T @ difference,

@@ -16,16 +16,21 @@ from scipy.linalg import cho_factor, cho_solve
 from scanner_agent.fit.kernels import nonnegative
 from scanner_agent.fit.prepare import PreparedBasis
 
-N_GLOBAL = 5
-PHASE0, PHASE1, SHIFT, GAUSS, LORENTZ = range(N_GLOBAL)
-"""Places of the parameters that all terms share: rad, rad/ppm, Hz, Hz^2 (squared FWHM), Hz (FWHM)."""
+N_GLOBAL = 6
+PHASE0, PHASE1, SHIFT, GAUSS, LORENTZ, MM_WIDTH = range(N_GLOBAL)
+"""Places of the parameters that all terms share: rad, rad/ppm, Hz, Hz^2 (squared FWHM), Hz (FWHM), and the growth of
+the macromolecules' squared widths relative to the table (0: as in the table)."""
 GAUSS_RATE = np.pi**2 / (4.0 * np.log(2.0))
 PHASE_PIVOT_PPM = 2.6
 
-PHASE1_SD = np.deg2rad(5.0)
+PHASE1_SD, PHASE1_BOUND = np.deg2rad(5.0), np.deg2rad(25.0)
 LORENTZ_MEAN_HZ, LORENTZ_SD_HZ = 1.65, 0.2
-SHIFT_SD_PPM = 0.0025
-WIDTH_SD_HZ = 0.25
+MM_WIDTH_SD, MM_WIDTH_BOUNDS = 0.05, (-0.5, 3.0)
+SHIFT_SD_PPM, SHIFT_BOUND_PPM = 0.0025, 0.02
+PHANTOM_SHIFT_SD_PPM, PHANTOM_SHIFT_BOUND_PPM = 0.01, 0.04
+"""A phantom's temperature and pH move lines by hundredths of a ppm."""
+WIDTH_SD_HZ, WIDTH_BOUND_HZ = 0.25, 1.5
+OFFSET_BOUND_PPM = 0.36
 TAIL = 4.0
 """Degrees of freedom of the Student-t priors on shifts and widths: a term that insists may move."""
 
@@ -115,6 +120,8 @@ def _shape(problem: Problem, p: Parameters) -> NDArray[np.complex128]:
     rate = 2j * np.pi * p.shifts_hz
     decay = -np.pi * (p.widths_hz + p.shared[LORENTZ] - prep.damping_hz)
     fids[:n] *= np.exp(np.outer(rate, t) + np.outer(decay, decay_t))
+    if prep.widths_hz.size:
+        fids[n:] *= np.exp(np.outer(-GAUSS_RATE * p.shared[MM_WIDTH] * prep.widths_hz**2, t * t))
     return np.asarray(fids, dtype=np.complex128)
 
 
@@ -136,16 +143,21 @@ def priors(prep: PreparedBasis, p: Parameters) -> tuple[NDArray[np.float64], NDA
     mean[LORENTZ], sd[LORENTZ] = LORENTZ_MEAN_HZ, LORENTZ_SD_HZ
     if prep.settings.phantom:
         mean[LORENTZ], sd[LORENTZ] = 0.7, 1.0
-    sd[N_GLOBAL : N_GLOBAL + n] = SHIFT_SD_PPM * prep.spectrometer_frequency_mhz
+    sd[MM_WIDTH] = MM_WIDTH_SD
+    shift_sd_ppm = PHANTOM_SHIFT_SD_PPM if prep.settings.phantom else SHIFT_SD_PPM
+    sd[N_GLOBAL : N_GLOBAL + n] = shift_sd_ppm * prep.spectrometer_frequency_mhz
     sd[N_GLOBAL + n :] = WIDTH_SD_HZ
     z = (p.vector() - mean) / sd
-    return mean, sd, _prior_weight(z)
+    weight = _prior_weight(z)
+    weight[PHASE1] = 1.0
+    return mean, sd, weight
 
 
 def _prior_cost(prep: PreparedBasis, p: Parameters) -> float:
     mean, sd, _ = priors(prep, p)
     z2 = ((p.vector() - mean) / sd) ** 2
-    return float(np.sum((TAIL + 1.0) * np.log1p(z2 / TAIL)))
+    robust = (TAIL + 1.0) * np.log1p(z2 / TAIL)
+    return float(np.sum(robust) - robust[PHASE1] + z2[PHASE1])
 
 
 def ratio_precision(prep: PreparedBasis, amplitudes: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -188,6 +200,13 @@ def condense(problem: Problem, p: Parameters, columns: Columns, free: NDArray[np
     return Linear(columns.terms, columns.data, columns, amplitudes, free, gram, right, float(cost), factor)
 
 
+def chi_square(problem: Problem, linear: Linear) -> float:
+    """Sum of squares of what amplitudes and baseline leave, in units of noise."""
+    rest = linear.data.real - linear.amplitudes @ linear.terms.real
+    splines = problem.prep.splines
+    return float(np.sum((rest - splines @ cho_solve(linear.baseline_factor, splines.T @ rest)) ** 2))
+
+
 def evaluate(problem: Problem, p: Parameters, free: NDArray[np.bool_] | None = None) -> Linear:
     """`assemble` and `condense`."""
     if free is None:
@@ -213,6 +232,8 @@ def jacobian(problem: Problem, p: Parameters, linear: Linear) -> NDArray[np.floa
     rows[SHIFT] = -2 * np.pi * (timed.sum(axis=0) + rest).imag
     rows[GAUSS] = gauss.real
     rows[LORENTZ] = -np.pi * timed.sum(axis=0).real
+    wider = (prep.widths_hz**2) @ fids[n:]
+    rows[MM_WIDTH] = fft(-GAUSS_RATE * t * t * wider)[prep.window].real / problem.unit
     rows[N_GLOBAL : N_GLOBAL + n] = -2 * np.pi * timed.imag
     rows[N_GLOBAL + n :] = -np.pi * timed.real
     return rows
@@ -222,8 +243,15 @@ def _bounded(prep: PreparedBasis, vector: NDArray[np.float64]) -> NDArray[np.flo
     bounded = vector.copy()
     bounded[GAUSS] = np.clip(bounded[GAUSS], 0.0, 40.0**2)
     bounded[LORENTZ] = np.clip(bounded[LORENTZ], 0.0, 25.0)
+    bounded[PHASE1] = np.clip(bounded[PHASE1], -PHASE1_BOUND, PHASE1_BOUND)
+    bounded[MM_WIDTH] = np.clip(bounded[MM_WIDTH], *MM_WIDTH_BOUNDS)
+    f0 = prep.spectrometer_frequency_mhz
+    bounded[SHIFT] = np.clip(bounded[SHIFT], -OFFSET_BOUND_PPM * f0, OFFSET_BOUND_PPM * f0)
     n = prep.n_metabolites
-    bounded[N_GLOBAL + n :] = np.maximum(bounded[N_GLOBAL + n :], -bounded[LORENTZ])
+    reach = f0 * (PHANTOM_SHIFT_BOUND_PPM if prep.settings.phantom else SHIFT_BOUND_PPM)
+    shifts, widths = slice(N_GLOBAL, N_GLOBAL + n), slice(N_GLOBAL + n, N_GLOBAL + 2 * n)
+    bounded[shifts] = np.clip(bounded[shifts], -reach, reach)
+    bounded[widths] = np.clip(bounded[widths], max(-WIDTH_BOUND_HZ, -bounded[LORENTZ]), WIDTH_BOUND_HZ)
     return bounded
 
 

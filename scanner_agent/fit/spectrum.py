@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import fft, ifft
+from scipy.linalg import cho_solve
 
 from scanner_agent.basis import BasisSet
 from scanner_agent.errors import SourceError
@@ -25,6 +26,7 @@ from scanner_agent.fit.solver import (
     Parameters,
     Problem,
     Solution,
+    chi_square,
     condense,
     evaluate,
     ratio_precision,
@@ -33,11 +35,15 @@ from scanner_agent.fit.solver import (
 from scanner_agent.fit.start import find_start
 from scanner_agent.fit.water_removal import remove_water
 
+INFLATE_ABOVE = 1.25
+"""Residual variance over the noise's from which on the model is taken not to hold."""
 GAUSS_STARTS_HZ = (3.0, 6.0, 11.0, 18.0)
 BASELINE_SD_OF_HEIGHT = 0.003
 """Usual second difference of the baseline's coefficients over NAA's height."""
 BASELINE_LOG_STEPS = np.log(10.0) * np.linspace(-1.2, 1.5, 10)
 """What the data may choose from: natural logarithm of multiples of the usual."""
+BASELINE_MAX_FREEDOM_PER_PPM = 6.5
+"""More would let the baseline follow metabolites (one spline per 0.15 ppm is LCModel's finest)."""
 BASELINE_LOG_SD = 1.0
 """SD of the natural logarithm of that multiple, as prior."""
 
@@ -62,21 +68,30 @@ def _choose_baseline(problem: Problem, p: Parameters, linear: Linear, usual: flo
     """Stiffness that makes the data most likely (restricted marginal likelihood), under a broad prior about `usual`."""
     rank = problem.prep.roughness.shape[0] - 2
     logs = np.log(usual) + BASELINE_LOG_STEPS
-    values = np.empty(logs.size)
+    values = np.full(logs.size, np.inf)
     free = linear.free
+    n_data = problem.prep.ppm.size
+    low, high = problem.prep.settings.ppm_range
+    max_freedom = BASELINE_MAX_FREEDOM_PER_PPM * (high - low)
     for i, log_sd in enumerate(logs):
         solved = condense(problem, replace(p, baseline_sd=float(np.exp(log_sd))), linear.columns, free)
         free = solved.free
         log_det = 2 * np.sum(np.log(np.diag(solved.baseline_factor[0])))
         # All terms, not the free ones alone: a term that touches zero must not make the value jump.
         log_det += np.linalg.slogdet(solved.gram)[1] + rank * 2 * log_sd
-        values[i] = solved.cost + log_det + (BASELINE_LOG_STEPS[i] / BASELINE_LOG_SD) ** 2
+        if i > 0 and np.trace(cho_solve(solved.baseline_factor, problem.prep.spline_gram)) > max_freedom:
+            break
+        # With the variance profiled out: what the model cannot fit must not be bought with baseline.
+        fit = n_data * np.log(max(solved.cost, 1e-300) / n_data)
+        values[i] = fit + log_det + (BASELINE_LOG_STEPS[i] / BASELINE_LOG_SD) ** 2
     return float(np.exp(_lowest(logs, values)))
 
 
 def _lowest(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     """Place of the lowest value on an even grid, between its points by a parabola."""
-    i = int(np.clip(np.argmin(y), 1, y.size - 2))
+    i = int(np.argmin(y))
+    if i in (0, y.size - 1) or not np.isfinite(y[i + 1]):
+        return float(x[i])
     left, middle, right = y[i - 1 : i + 2]
     curvature = left - 2 * middle + right
     offset = 0.5 * (left - right) / curvature if curvature > 0 else 0.0
@@ -167,8 +182,14 @@ def _cold(problem: Problem, shift_hz: float, phase_rad: float) -> tuple[Problem,
     problem = replace(problem, ratios=ratio_precision(prep, solution.linear.amplitudes))
     p = replace(solution.parameters, baseline_sd=usual)
     p = replace(p, baseline_sd=_choose_baseline(problem, p, solution.linear, usual))
-    solution = solve(problem, p, condense(problem, p, solution.linear.columns, solution.linear.free))
-    return problem, solution
+    linear = condense(problem, p, solution.linear.columns, solution.linear.free)
+    excess = chi_square(problem, linear) / max(prep.ppm.size - n - problem.prep.splines.shape[1], 1)
+    if excess > INFLATE_ABOVE:
+        # The model does not hold to the noise: priors and baseline are weighed against what is left over instead.
+        problem = replace(problem, inflation=excess)
+        p = replace(p, baseline_sd=_choose_baseline(problem, p, linear, usual))
+        linear = condense(problem, p, linear.columns, linear.free)
+    return problem, solve(problem, p, linear)
 
 
 def _peak_height(solution: Solution) -> float:
