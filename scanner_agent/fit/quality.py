@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_solve
 
+from scanner_agent.fit.lipids import lipid_ratio
 from scanner_agent.fit.result import EDITED_SUMS, SUMS, FitResult
 from scanner_agent.fit.solver import GAUSS, LORENTZ, PHASE0, PHASE1, SHIFT, Problem, Solution
 from scanner_agent.fit.start import OFFSET_PPM, StartValues
@@ -102,6 +103,7 @@ def summarise(
         fit_quality=quality,
         baseline_freedom_per_ppm=freedom / (prep.settings.ppm_range[1] - prep.settings.ppm_range[0]),
         residual_water_ratio=water.height / (height * unit) if seen and height > 0 else None,
+        lipid_ratio=lipid_ratio(prep.names, linear.terms, linear.data, linear.amplitudes) if seen else None,
         noise_sd=sigma,
         naa_height=naa_height * unit if naa_height else None,
         signal_per_amount=prep.protons,

@@ -76,6 +76,8 @@ class FitResult:
     """Effective degrees of freedom of the baseline per ppm."""
     residual_water_ratio: float | None = None
     """Height of the residual water line over that of the largest metabolite peak."""
+    lipid_ratio: float | None = None
+    """Signal of lipid at 1.28 ppm, of any phase, over that of tNAA's methyl."""
     noise_sd: float | None = None
     """SD of the FID's noise per real channel that was used."""
     naa_height: float | None = None

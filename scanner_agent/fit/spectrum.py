@@ -20,6 +20,7 @@ from scanner_agent.fit.solver import (
     LORENTZ,
     LORENTZ_MEAN_HZ,
     N_GLOBAL,
+    PHANTOM_SHIFT_BOUND_PPM,
     PHASE0,
     SHIFT,
     Linear,
@@ -32,11 +33,12 @@ from scanner_agent.fit.solver import (
     ratio_precision,
     solve,
 )
-from scanner_agent.fit.start import find_start
+from scanner_agent.fit.start import StartValues, find_start, individual_shifts
 from scanner_agent.fit.water_removal import remove_water
 
 INFLATE_ABOVE = 1.25
 """Residual variance over the noise's from which on the model is taken not to hold."""
+PHANTOM_GAUSS_STARTS_HZ = (0.7, 2.0, 4.0, 8.0)
 GAUSS_STARTS_HZ = (3.0, 6.0, 11.0, 18.0)
 BASELINE_SD_OF_HEIGHT = 0.003
 """Usual second difference of the baseline's coefficients over NAA's height."""
@@ -146,8 +148,12 @@ def fit_spectrum(
         solution = solve(problem, p)
     else:
         mirrored = _band(cleaned.conj(), prep) / unit
-        found = find_start(ifft(np.fft.ifftshift(band)), ifft(np.fft.ifftshift(mirrored)), prep)
-        problem, solution = _cold(problem, found.shift_hz, found.phase_rad)
+        band_fid = ifft(np.fft.ifftshift(band))
+        found = find_start(band_fid, ifft(np.fft.ifftshift(mirrored)), prep)
+        shifts = np.zeros(prep.n_metabolites)
+        if prep.settings.phantom:
+            shifts = individual_shifts(band_fid, prep, found, PHANTOM_SHIFT_BOUND_PPM)
+        problem, solution = _cold(problem, found, shifts)
     return summarise(problem, solution, sigma=sigma, water=water, start=found)
 
 
@@ -162,17 +168,17 @@ def _window_places(prep: PreparedBasis) -> NDArray[np.int64]:
     return np.asarray((prep.window + n // 2) % n, dtype=np.int64)
 
 
-def _cold(problem: Problem, shift_hz: float, phase_rad: float) -> tuple[Problem, Solution]:
+def _cold(problem: Problem, start: StartValues, shifts_hz: NDArray[np.float64]) -> tuple[Problem, Solution]:
     prep = problem.prep
     n = prep.n_metabolites
     height = float(np.max(np.abs(problem.spectrum)))
     shared = np.zeros(N_GLOBAL)
-    shared[PHASE0], shared[SHIFT], shared[LORENTZ] = phase_rad, shift_hz, LORENTZ_MEAN_HZ
+    shared[PHASE0], shared[SHIFT], shared[LORENTZ] = start.phase_rad, start.shift_hz, LORENTZ_MEAN_HZ
     trials = []
-    for gauss in GAUSS_STARTS_HZ:
+    for gauss in PHANTOM_GAUSS_STARTS_HZ if prep.settings.phantom else GAUSS_STARTS_HZ:
         shared = shared.copy()
         shared[GAUSS] = gauss**2
-        p = Parameters(shared, np.zeros(n), np.zeros(n), max(BASELINE_SD_OF_HEIGHT * height, 1e-3))
+        p = Parameters(shared, shifts_hz, np.zeros(n), max(BASELINE_SD_OF_HEIGHT * height, 1e-3))
         trials.append((p, evaluate(problem, p)))
     p, linear = min(trials, key=lambda trial: trial[1].cost)
     # Amplitudes without expected ratios give the scale of those ratios.

@@ -15,6 +15,9 @@ OFFSET_PPM = 0.32
 BLANK_S = 0.006
 """First part of the FID that is left out: most of the broad signals are over by then."""
 TEMPLATE_FWHM_HZ = 5.0
+PHANTOM_TEMPLATE_FWHM_HZ = 2.0
+CLEARLY_BETTER = 1.3
+"""A metabolite starts away from its place if that meets the data this much better."""
 N_PHASES = 24
 SHIFT_STEP_HZ = 1.2
 
@@ -72,3 +75,24 @@ def find_start(band_fid: NDArray[np.complex128], mirrored: NDArray[np.complex128
     _, _, mirrored_gain = _search(mirrored, templates, weight, prep)
     scale = float(time.size)
     return StartValues(shift_hz, phase, gain * scale, mirrored_gain * scale)
+
+
+def individual_shifts(
+    band_fid: NDArray[np.complex128], prep: PreparedBasis, start: StartValues, reach_ppm: float
+) -> NDArray[np.float64]:
+    """Shifts (n_metabolites,), Hz beyond the common one, at which each metabolite by itself meets the data best.
+
+    For phantoms: their lines are narrower than what temperature and pH move them by, so that a descent from zero
+    would not see them.
+    """
+    time = prep.time_s
+    turn = np.exp(-1j * (start.phase_rad + 2 * np.pi * start.shift_hz * time))
+    decay = np.where(time >= 0.0, np.exp(-np.pi * PHANTOM_TEMPLATE_FWHM_HZ * np.abs(time)), 0.0)
+    products = (prep.columns[: prep.n_metabolites] * decay).conj() * (turn * band_fid)
+    length = 4 * time.size
+    score = np.fft.fft(products, n=length, axis=-1).real
+    frequency = np.fft.fftfreq(length, prep.band_step_s)
+    near = np.flatnonzero(np.abs(frequency) <= reach_ppm * prep.spectrometer_frequency_mhz)
+    best = near[np.argmax(score[:, near], axis=1)]
+    found = score[np.arange(best.size), best]
+    return np.where(found > CLEARLY_BETTER * np.maximum(score[:, 0], 0.0), frequency[best], 0.0)
