@@ -14,11 +14,16 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from scanner_agent.mrs.axes import hz_from_ppm
-from scanner_agent.mrs.kernels import block_sums, periodogram_peak, rotated
+from scanner_agent.mrs.kernels import block_sums, periodogram_peak, rotated, turned_products
 
 _EDGE_PPM = 0.15
 _LONGEST_S = 0.5
 _NOISE_MARGIN = 2.0
+# Singlets that a brain spectrum's alignment rests on, ppm; Ins and Glu bring little.
+BRAIN_LINES_PPM = (2.01, 2.05, 3.03, 3.22, 3.56, 3.93)
+_LINE_HALF_PPM, _LINE_WIDTHS_PPM = 0.02, (0.03, 0.08)
+# Squared S/N of a reference (energy over noise) beyond which its own shape is taken as it is.
+_CLEAN_ENERGY = 5000.0
 _SUBSPACE_TOLERANCE = 3e-2
 # Shots are searched this far about the last ones; a weak prior of this width keeps noise from choosing a far peak.
 _RANGE_HZ, _RANGE_PPM, _PRIOR_SD_PPM = 25.0, 0.2, 0.12
@@ -62,6 +67,8 @@ class AlignBand:
     """Bins of the n_points FFT inside the band, where the misfit is taken."""
     nuisance: NDArray[np.complex128]
     """(n_points, rank) orthonormal."""
+    lines: NDArray[np.complex128]
+    """(n_points, rank) orthonormal span of the singlets that are expected; rank 0: nothing is expected."""
     range_hz: float
     """Shifts searched about the expected one."""
     prior_sd_hz: float
@@ -85,6 +92,7 @@ def align_band(
     align_ppm: tuple[float, float],
     offset_ppm: float = 0.0,
     nuisance_ppm: tuple[tuple[float, float], ...] = ((4.42, 4.88),),
+    lines_ppm: tuple[float, ...] = (),
 ) -> AlignBand:
     """Band to align on. `offset_ppm`: where a line of true shift d is found is d + offset_ppm (files before referencing)."""
     n = min(n_points, max(64, round(_LONGEST_S / dwell_time_s)))
@@ -97,41 +105,57 @@ def align_band(
     bins = np.flatnonzero((ppm_once >= low) & (ppm_once <= high))
     bands = tuple((hz_from_ppm(b + offset_ppm, f0), hz_from_ppm(a + offset_ppm, f0)) for a, b in nuisance_ppm)
     nuisance = damped_subspace(n, dwell_time_s, bands, (8.0, 30.0, 90.0))
+    expected = tuple(
+        (hz_from_ppm(p + offset_ppm + _LINE_HALF_PPM, f0), hz_from_ppm(p + offset_ppm - _LINE_HALF_PPM, f0))
+        for p in lines_ppm
+        if align_ppm[0] <= p <= align_ppm[1]
+    )
+    lines = damped_subspace(n, dwell_time_s, expected, tuple(np.pi * f0 * w for w in _LINE_WIDTHS_PPM))
     range_hz = max(_RANGE_HZ, _RANGE_PPM * f0)
     block = max(1, int(1.0 / (20 * range_hz * dwell_time_s)))
-    return AlignBand(n, dwell_time_s, mask, bins, nuisance, range_hz, _PRIOR_SD_PPM * f0, block)
+    return AlignBand(n, dwell_time_s, mask, bins, nuisance, lines, range_hz, _PRIOR_SD_PPM * f0, block)
 
 
 @dataclass(frozen=True, eq=False)
 class Template:
-    """A reference made ready: band-limited, without nuisance, damped where its own noise outweighs it."""
+    """A reference made ready: two matched filters, for the signal and for its derivative, both blind to the nuisance."""
 
     band: AlignBand
     """What is compared."""
-    values: NDArray[np.complex128]
-    """(n_points,) matched filter."""
+    first: NDArray[np.complex128]
+    """(n_points,) filter u0 of the signal."""
+    second: NDArray[np.complex128]
+    """(n_points,) filter u1 of t times the signal."""
     reference: NDArray[np.complex128]
     """(n_points,) the whole reference without nuisance, for the misfit."""
-    response: NDArray[np.float64]
-    """(3,) sum t^k of filter times signal, k = 0..2."""
+    response: NDArray[np.complex128]
+    """(2, 2) <u_j, t^k r>: what the filters make of the reference and of its derivative."""
     noise: NDArray[np.float64]
-    """(3,) sum t^k |filter|^2."""
-    energies: NDArray[np.float64]
-    """(n_blocks,) filter times signal in each block of the periodogram."""
+    """(2, 2) real part of <u_j, u_k>: what they make of white noise."""
+    ratios: NDArray[np.float64]
+    """<u1, y> / <u0, y> (seconds, real part) for y broadened by each of `BROADENINGS_HZ`."""
     reference_noise_sd: float
     """Of the reference per real channel."""
 
 
+BROADENINGS_HZ = np.arange(-5.0, 25.5, 1.0)
+
+
 def make_template(reference: NDArray[np.complexfloating], noise_sd: float, band: AlignBand) -> Template:
     """Prepare a reference FID (at least n_points long) whose noise has SD `noise_sd` per real channel."""
-    n = band.n_points
+    n, dt, block = band.n_points, band.dwell_time_s, band.block
     clean = band.without_nuisance(reference)
     limited = scipy.fft.ifft(scipy.fft.fft(clean, 2 * n) * band.mask)[:n]
-    # Linear phase distortion by the mask is none, but its edges bring a little of the nuisance back.
-    limited = band.without_nuisance(limited)
-    power = limited.real**2 + limited.imag**2
+    gain = np.full(n, float(np.mean(band.mask)))
     noise_power = 2 * noise_sd**2 * float(np.mean(band.mask**2))
-    window = min(n, max(1, round(0.02 / band.dwell_time_s)))
+    energy = float(np.real(np.vdot(limited, limited))) - n * noise_power
+    if band.lines.shape[1] > 0 and energy < _CLEAN_ENERGY * 2 * noise_sd**2:
+        # A young reference is mostly noise outside its few strong lines: shots would be aligned on one another's noise.
+        limited = band.lines @ (band.lines.conj().T @ limited)
+        gain = np.sum(np.abs(band.lines) ** 2, axis=1)
+        noise_power = 2 * noise_sd**2 * float(np.mean(gain))
+    power = limited.real**2 + limited.imag**2
+    window = min(n, max(1, round(0.02 / dt)))
     summed = np.cumsum(np.concatenate(([0.0], power)))
     left = np.maximum(np.arange(n) - window // 2, 0)
     right = np.minimum(left + window, n)
@@ -139,15 +163,43 @@ def make_template(reference: NDArray[np.complexfloating], noise_sd: float, band:
     # Where chance alone could make it, no signal is believed: late points weigh by t^2 in the frequency.
     signal_power = np.maximum(smooth - _NOISE_MARGIN * noise_power, 0.0)
     wiener = signal_power / np.maximum(signal_power + noise_power, 1e-300)
-    values = limited * wiener
-    t = np.arange(n) * band.dwell_time_s
-    powers = np.stack([np.ones(n), t, t * t])
-    density = wiener * (power - noise_power)
-    n_blocks = n // band.block
-    blocks = np.sum(density[: n_blocks * band.block].reshape(n_blocks, band.block), axis=1)
-    return Template(
-        band, values, clean, powers @ density, powers @ (wiener**2 * power), np.maximum(blocks, 0.0), noise_sd
+    t = np.arange(n) * dt
+    shape = limited * wiener
+    first = band.without_nuisance(shape)
+    second = band.without_nuisance(t * shape)
+    # The filters hold the reference's own noise: it must not count as signal.
+    own_noise = wiener * gain * (2 * noise_sd**2)
+    own = np.stack([np.conj(first) * clean - own_noise, np.conj(second) * clean - t * own_noise])
+    slope = np.stack(
+        [np.conj(first) * (t * limited) - t * own_noise, np.conj(second) * (t * limited) - t * t * own_noise]
     )
+    n_blocks = n // block
+    blocks = own[:, : n_blocks * block].reshape(2, n_blocks, block).sum(axis=2)
+    decay = np.exp(-np.pi * np.outer(BROADENINGS_HZ, block * dt * (np.arange(n_blocks) + 0.5)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = np.real((decay @ blocks[1]) / (decay @ blocks[0]))
+    noise01 = float(np.real(np.vdot(first, second)))
+    return Template(
+        band=band,
+        first=first,
+        second=second,
+        reference=clean,
+        response=np.stack([own.sum(axis=1), slope.sum(axis=1)], axis=1),
+        noise=np.array(
+            [[float(np.real(np.vdot(first, first))), noise01], [noise01, float(np.real(np.vdot(second, second)))]]
+        ),
+        ratios=_descending(np.nan_to_num(ratios)),
+        reference_noise_sd=noise_sd,
+    )
+
+
+def _descending(ratios: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ratios made monotone outward from no broadening: for lines made far narrower the reference's noise can turn them."""
+    zero = int(np.argmin(np.abs(BROADENINGS_HZ)))
+    steady = ratios.copy()
+    steady[zero:] = np.minimum.accumulate(ratios[zero:])
+    steady[: zero + 1] = np.maximum.accumulate(ratios[zero::-1])[::-1]
+    return steady
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,69 +218,67 @@ class Alignment:
     misfit_sd: float
 
 
-_BROADENINGS_HZ = np.arange(-4.0, 20.5, 0.5)
-
-
-def _broadening(sums: NDArray[np.complex128], energies: NDArray[np.float64], times: NDArray[np.float64]) -> float:
-    """Width (Hz) that maximises (sum z e^{-pi b t})^2 / sum e e^{-2 pi b t}: grid, then a parabola through the top."""
-    decay = np.exp(-np.pi * np.outer(_BROADENINGS_HZ, times))
-    score = np.maximum(decay @ sums.real, 0.0) ** 2 / np.maximum(decay**2 @ energies, 1e-300)
-    top = int(np.argmax(score))
-    if top in (0, _BROADENINGS_HZ.size - 1):
-        return float(_BROADENINGS_HZ[top])
-    left, mid, right = score[top - 1 : top + 2]
-    bend = left - 2 * mid + right
-    return float(_BROADENINGS_HZ[top] + (0.25 * (left - right) / bend if bend < 0 else 0.0))
+_GAUSS_NEWTON_STEPS = 3
 
 
 def align_shot(
     fid: NDArray[np.complexfloating], noise_sd: float, template: Template, expected_hz: float = 0.0
 ) -> Alignment | None:
-    """Estimate one combined FID (n_points or longer) with noise SD `noise_sd` per real channel. None: no signal in the template."""
-    band = template.band
-    response, noise = template.response, template.noise
-    determinant = response[0] * response[2] - response[1] ** 2
-    if response[0] <= 0 or determinant <= 0:
+    """Estimate one combined FID (n_points or longer), noise SD `noise_sd` per real channel. None: no signal to align on.
+
+    The periodogram's peak first; then Gauss-Newton steps on the two filters' outputs, whose ratio <u1, y> / <u0, y> tells
+    frequency (imaginary part) and broadening (real part) at once, free of the nuisance to first order too.
+    """
+    band, response, noise = template.band, template.response, template.noise
+    determinant = complex(response[0, 0] * response[1, 1] - response[0, 1] * response[1, 0])
+    gain = float(abs(response[0, 0]))
+    if gain <= 0 or float(np.real(response[0, 0])) <= 0 or float(np.real(determinant)) <= 0:
         return None
     dt, block = band.dwell_time_s, band.block
     n_blocks = band.n_points // block
-    shot = band.without_nuisance(fid)
-    first = 0.5 * (block - 1) * dt
-    sums = block_sums(template.values, shot, block, n_blocks)
-    weak_prior = noise[0] * noise_sd**2 / band.prior_sd_hz**2
+    shot = np.asarray(fid[: band.n_points], dtype=np.complex128)
+    sums = block_sums(template.first, shot, block, n_blocks)
+    weak_prior = noise[0, 0] * noise_sd**2 / band.prior_sd_hz**2
     low, high = expected_hz - band.range_hz, expected_hz + band.range_hz
-    coarse, _, _ = periodogram_peak(sums, first, block * dt, low, high, 1.0, expected_hz, weak_prior)
-    # Once more with the coarse shift taken away: blocks lose nothing of a slow turn.
-    # The nuisance is taken out again there: water moves with the metabolites, and r holds still.
-    turned = band.without_nuisance(rotated(np.asarray(fid[: band.n_points], dtype=np.complex128), coarse, 0.0, dt))
-    sums = block_sums(template.values, turned, block, n_blocks)
-    fine, value, _ = periodogram_peak(sums, first, block * dt, -2.0, 2.0, 0.5, expected_hz - coarse, weak_prior)
-    frequency, phase = coarse + fine, float(np.angle(value))
-    amplitude = abs(value) / response[0]
+    frequency, _, _ = periodogram_peak(
+        sums, 0.5 * (block - 1) * dt, block * dt, low, high, 1.0, expected_hz, weak_prior
+    )
+    rate, value = 0j, 0j
+    for _ in range(_GAUSS_NEWTON_STEPS):
+        value, other = turned_products(template.first, template.second, shot, frequency, dt)
+        if value == 0:
+            return None
+        ratio = other / value
+        rate = (ratio * response[0, 0] - response[1, 0]) / (response[1, 1] - ratio * response[0, 1])
+        frequency += float(np.clip(rate.imag / (2 * np.pi), -2.0, 2.0))
+    value, other = turned_products(template.first, template.second, shot, frequency, dt)
+    relative = value / response[0, 0]
+    amplitude, phase = abs(relative), float(np.angle(relative))
     if amplitude <= 0:
         return None
-    matrix = np.array([[response[0], response[1]], [response[1], response[2]]])
-    scatter = np.array([[noise[0], noise[1]], [noise[1], noise[2]]])
-    inverse = np.linalg.inv(matrix)
-    covariance = inverse @ scatter @ inverse * (noise_sd / amplitude) ** 2
-    frequency_sd = float(np.sqrt(covariance[1, 1])) / (2 * np.pi)
-    times = first + block * dt * np.arange(n_blocks)
-    z = sums * np.exp(-1j * (phase + 2 * np.pi * fine * times))
-    back = rotated(turned, fine, phase, dt)
+    # Errors of first order: rate = (a00 e1 - a10 e0) / (c det), phase = e0 / (c a00) - rate a01 / a00.
+    a = np.real(response)
+    det = a[0, 0] * a[1, 1] - a[0, 1] * a[1, 0]
+    to_rate = np.array([-a[1, 0], a[0, 0]]) / det
+    to_phase = np.array([1.0 / a[0, 0], 0.0]) - to_rate * a[0, 1] / a[0, 0]
+    unit = noise_sd / amplitude
+    rate_sd = unit * float(np.sqrt(to_rate @ noise @ to_rate))
+    back = band.without_nuisance(rotated(shot, frequency, phase, dt))
     left_over = scipy.fft.fft(back - amplitude * template.reference)[band.bins]
     expected_power = 2 * band.n_points * (noise_sd**2 + (amplitude * template.reference_noise_sd) ** 2)
     n_free = max(1.0, band.bins.size - 1.5)
     power = float(np.sum(left_over.real**2 + left_over.imag**2))
-    misfit = power / (n_free * expected_power) if expected_power > 0 else float("inf")
+    # Lines that are broader decay earlier: the ratio, a mean time, falls. Descending in the width, so read backwards.
+    broadening = float(np.interp(np.real(other / value), template.ratios[::-1], BROADENINGS_HZ[::-1]))
     return Alignment(
         frequency_hz=float(frequency),
-        frequency_sd_hz=frequency_sd,
+        frequency_sd_hz=rate_sd / (2 * np.pi),
         phase_rad=phase,
-        phase_sd_rad=float(np.sqrt(covariance[0, 0])),
+        phase_sd_rad=unit * float(np.sqrt(to_phase @ noise @ to_phase)),
         amplitude=float(amplitude),
-        amplitude_sd=float(noise_sd * np.sqrt(noise[0]) / response[0]),
-        broadening_hz=_broadening(z, template.energies, times),
-        broadening_sd_hz=2 * frequency_sd,
-        misfit=misfit,
+        amplitude_sd=float(noise_sd * np.sqrt(noise[0, 0]) / gain),
+        broadening_hz=broadening,
+        broadening_sd_hz=rate_sd / np.pi,
+        misfit=power / (n_free * expected_power) if expected_power > 0 else float("inf"),
         misfit_sd=float(1 / np.sqrt(n_free)),
     )

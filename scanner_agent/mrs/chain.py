@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from scanner_agent.errors import ProcessingError
 from scanner_agent.mrs import editing
-from scanner_agent.mrs.align import AlignBand, Alignment, align_band
+from scanner_agent.mrs.align import BRAIN_LINES_PPM, AlignBand, Alignment, align_band
 from scanner_agent.mrs.averaging import AlignedShot, average_of
 from scanner_agent.mrs.coils import combine, saturated_channels
 from scanner_agent.mrs.kernels import rotated
@@ -234,7 +234,8 @@ class ScanChain:
         water = (
             self.water.fwhm_hz if self.water is not None and self.water.fwhm_hz is not None else _WATER_FWHM_PPM * f0
         )
-        self._band = align_band(self.n_points, dt, f0, align_ppm=self.align_ppm, offset_ppm=offset)
+        lines = () if self.phantom else BRAIN_LINES_PPM
+        self._band = align_band(self.n_points, dt, f0, align_ppm=self.align_ppm, offset_ppm=offset, lines_ppm=lines)
         self._bands = sign_bands(
             self.n_points,
             dt,
@@ -245,7 +246,9 @@ class ScanChain:
             phantom=self.phantom,
         )
         if self.edited:
-            self._link_band = align_band(self.n_points, dt, f0, align_ppm=editing.LINK_PPM, offset_ppm=offset)
+            self._link_band = align_band(
+                self.n_points, dt, f0, align_ppm=editing.LINK_PPM, offset_ppm=offset, lines_ppm=lines
+            )
 
     def _pattern_signs(
         self, kept: _Kept, data: NDArray[np.complexfloating], received: Received

@@ -16,6 +16,7 @@ from scanner_agent.mrs.shots import EditCondition, EditOrder
 NAA_PPM = (1.9, 2.12)
 TCR_PPM = (2.92, 3.12)
 LINK_PPM = (2.9, 3.35)
+_FLANKS_PPM = ((2.74, 2.88), (3.34, 3.48))
 _SUBTRACTION_PPM = (3.16, 3.29)
 # NAA over creatine (band amplitudes): OFF about 1.2, anywhere in 0.6-2; ON (saturated) about 0.
 _OFF_RATIO, _OFF_SD, _ON_SD = 1.2, 0.3, 0.15
@@ -74,12 +75,26 @@ def shot_log_odds(
     clean = band.without_nuisance(reference)
     tcr = band_amplitude(clean, dt, f0, tcr_ppm)
     tcr_sd = reference_sd * np.sqrt(band_fraction(clean.size, dt, f0, tcr_ppm))
-    if abs(tcr) < _LEAST_TCR_SNR * tcr_sd:
+    if abs(tcr) < _LEAST_TCR_SNR * tcr_sd or not _is_line(clean, dt, f0, offset_ppm):
         return None
     shot = rotated(np.asarray(fid[: band.n_points], dtype=np.complex128), found.frequency_hz, found.phase_rad, dt)
     naa = band_amplitude(band.without_nuisance(shot), dt, f0, naa_ppm) * np.exp(-1j * np.angle(tcr))
     naa_sd = noise_sd * float(np.sqrt(band_fraction(clean.size, dt, f0, naa_ppm)))
     return edit_log_odds(float(np.real(naa)) / abs(tcr), naa_sd / abs(tcr))
+
+
+def _is_line(
+    clean: NDArray[np.complex128], dwell_time_s: float, spectrometer_frequency_mhz: float, offset_ppm: float
+) -> bool:
+    """Whether creatine stands out as a line from what lies on either side: the tail of a huge water line does not."""
+    means = []
+    for low, high in (_FLANKS_PPM[0], TCR_PPM, _FLANKS_PPM[1]):
+        band = (low + offset_ppm, high + offset_ppm)
+        fraction = band_fraction(clean.size, dwell_time_s, spectrometer_frequency_mhz, band)
+        if fraction <= 0:
+            return False
+        means.append(band_amplitude(clean, dwell_time_s, spectrometer_frequency_mhz, band) / fraction)
+    return abs(means[1] - 0.5 * (means[0] + means[2])) > 0.6 * abs(means[1])
 
 
 def detect_order(

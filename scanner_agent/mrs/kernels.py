@@ -97,3 +97,26 @@ def rotated(
         out[i] = fid[i] * factor
         factor *= turn
     return out
+
+
+@njit
+def turned_products(
+    first: NDArray[np.complex128],
+    second: NDArray[np.complex128],
+    fid: NDArray[np.complex128],
+    frequency_hz: float,
+    dwell_time_s: float,
+) -> tuple[complex, complex]:
+    """Inner products <first, y> and <second, y> with y = `fid` turned back by a frequency; all (n_points,)."""
+    a = 0j
+    b = 0j
+    turn = np.exp(-2j * np.pi * frequency_hz * dwell_time_s)
+    factor = 1.0 + 0j
+    for i in range(fid.size):
+        if i % 64 == 0:
+            factor = np.exp(-2j * np.pi * frequency_hz * dwell_time_s * i)
+        y = fid[i] * factor
+        a += np.conj(first[i]) * y
+        b += np.conj(second[i]) * y
+        factor *= turn
+    return a, b

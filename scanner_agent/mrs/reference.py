@@ -101,7 +101,8 @@ def of_unit_amplitude(found: Sequence[Alignment | None]) -> list[Alignment | Non
     amplitudes = [a.amplitude for a in found if a is not None]
     unit = float(np.median(amplitudes)) if amplitudes else 1.0
     return [
-        None if a is None else replace(a, amplitude=a.amplitude / unit, amplitude_sd=a.amplitude_sd / unit) for a in found
+        None if a is None else replace(a, amplitude=a.amplitude / unit, amplitude_sd=a.amplitude_sd / unit)
+        for a in found
     ]
 
 
