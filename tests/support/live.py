@@ -114,3 +114,12 @@ def shot(scan: ScanHeader, index: int, kind: ShotKind = ShotKind.METABOLITE, see
     rng = np.random.default_rng([seed, index, len(scan.scan_id), *scan.scan_id.encode()])
     data = rng.normal(size=(scan.n_coils, scan.n_points, 2)).astype(np.float32).view(np.complex64)[..., 0]
     return Shot(scan_id=scan.scan_id, shot_kind=kind, shot_index=index, data=data)
+
+
+def memory_mb(daemon: Daemon) -> float:
+    """Resident memory of the ingest process."""
+    assert daemon.process is not None
+    for line in Path(f"/proc/{daemon.process.pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise AssertionError("no VmRSS")
