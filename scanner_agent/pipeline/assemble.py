@@ -55,12 +55,12 @@ def main_fit(fits: Mapping[str, FitResult]) -> FitResult | None:
     return fits.get("main") or fits.get("off")
 
 
-def summary(fits: Mapping[str, FitResult], average: Average) -> FitSummary | None:
+def summary(fits: Mapping[str, FitResult], average: Average, water: WaterReference | None) -> FitSummary | None:
     """The judgement's view of a round of fits; None if nothing was fitted."""
     main = main_fit(fits)
     if main is None:
         return None
-    numbers = fit_numbers(fits)
+    numbers = fit_numbers(fits, water)
     return FitSummary(
         shots=frozenset(index for index, weight in average.weights.items() if weight > 0),
         n_effective=average.n_effective,
@@ -80,10 +80,14 @@ def summary(fits: Mapping[str, FitResult], average: Average) -> FitSummary | Non
     )
 
 
-def fit_numbers(fits: Mapping[str, FitResult]) -> dict[str, float | None]:
+def fit_numbers(fits: Mapping[str, FitResult], water: WaterReference | None) -> dict[str, float | None]:
     """The numbers that are the same in the judgement's view and in the report; None: could not be had."""
     main = main_fit(fits)
-    found = {name: None if main is None else getattr(main, name, None) for name in _NUMBERS}
+    found = {name: None if main is None else getattr(main, name) for name in _NUMBERS}
+    offset = found["frequency_offset_hz"]
+    if offset is not None and water is not None and water.corrected_fid is not water.fid:
+        # Eddy-current correction has put the water on 0 Hz, and all else with it.
+        found["frequency_offset_hz"] = offset + water.frequency_hz
     return {name: None if value is None else float(value) for name, value in found.items()}
 
 
@@ -107,7 +111,7 @@ def quality(
 ) -> Quality:
     """The numbers of one average; each that is missing has its reason."""
     main = main_fit(fits)
-    numbers = fit_numbers(fits)
+    numbers = fit_numbers(fits, water)
     missing: dict[str, str] = {}
     reason = no_fit or (
         "nothing was fitted yet" if main is None else "the fit found no value: " + ", ".join(main.flags)

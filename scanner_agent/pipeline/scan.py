@@ -353,7 +353,7 @@ class ScanPipeline:
     def _fit(self, average: Average, fits: SpectrumFits | None = None) -> _Round:
         """Fit an average: warm-started with the scan's own fits, from scratch with others."""
         found = self._fits.fit(average) if fits is None else fits.fit(average, warm=False)
-        return _Round(average, found, assemble.summary(found, average))
+        return _Round(average, found, assemble.summary(found, average, self._chain.water))
 
     def _context(self) -> ScanContext:
         water, order = self._chain.water, self._chain.edit_order
