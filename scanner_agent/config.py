@@ -85,6 +85,38 @@ class Metrics(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """None: off."""
 
 
+class Sink(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where active triggers are delivered besides the control socket."""
+
+    kind: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_\-]{0,31}$")]
+    """`command`, `webhook`, or the name of an entry point in the group `scanner_agent.sinks`."""
+    options: dict[str, Any] = {}
+    """What the kind needs, see docs/operating.md."""
+    timeout_s: Annotated[float, Meta(gt=0, le=60)] = 5.0
+    """One attempt may take so long."""
+    retry_s: Annotated[float, Meta(gt=0, le=600)] = 1.0
+    """Wait after the first failed attempt; it doubles with each, up to a minute."""
+    dry_run: bool = False
+    """Only put on record what would have been delivered."""
+
+
+class TriggerRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Guard rails of requests to the scanner side. Whether there are any at all is the protocol's `trigger_mode`."""
+
+    max_per_scan: Annotated[int, Meta(ge=0, le=20)] = 3
+    """Triggers by verdict for one scan, in whatever state."""
+    max_per_visit: Annotated[int, Meta(ge=0, le=100)] = 6
+    """The same for all scans of one visit."""
+    cool_down_s: Annotated[float, Meta(ge=0)] = 60.0
+    """Time between two triggers of one scan or visit."""
+    lifetime_s: Annotated[float, Meta(gt=0)] = 1800.0
+    """A trigger that nobody took over by then expires."""
+    max_age_s: Annotated[float, Meta(gt=0)] = 120.0
+    """A result older than this (read after the daemon was away) makes no trigger any more."""
+    sinks: tuple[Sink, ...] = ()
+    """Further places to deliver to."""
+
+
 class AgentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything the daemon is told."""
 
@@ -106,6 +138,8 @@ class AgentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Results."""
     metrics: Metrics = Metrics()
     """Monitoring."""
+    triggers: TriggerRules = TriggerRules()
+    """Requests to the scanner side."""
 
     @property
     def state(self) -> Path:

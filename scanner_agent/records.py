@@ -602,6 +602,8 @@ class Trigger(Struct, frozen=True, kw_only=True):
     """Unique for ever."""
     scan_id: str
     """Scan that caused it."""
+    visit_id: str | None = None
+    """Its visit, if it has one: some limits on triggers hold for a visit."""
     advice: Advice
     """What is asked for."""
     extend_shots: int | None = None

@@ -24,6 +24,7 @@ from scanner_agent.config import AgentConfig
 from scanner_agent.daemon.audit import AuditLog
 from scanner_agent.daemon.board import Board
 from scanner_agent.daemon.control import Control
+from scanner_agent.daemon.delivery import Attempt, Delivery
 from scanner_agent.daemon.intake import Intake
 from scanner_agent.daemon.keys import ENDPOINTS, allowed
 from scanner_agent.daemon.link import Message
@@ -63,8 +64,10 @@ class Ingest:
         self._audit = AuditLog(self._state / "audit.jsonl")
         self._tries = TryBook(self._state / "work")
         self._board = Board()
-        self._triggers = TriggerBook(self._state / "triggers.log", self._audit)
+        self._triggers = TriggerBook(self._state / "triggers.log", self._audit, config.triggers)
         self._triggers.tell = self._tell_trigger
+        self._delivery = Delivery(config.triggers.sinks)
+        self._attempt: Attempt | None = None
         self._outcome = Outcome(self._state, self._triggers, self._audit)
         self._intake = Intake(config, self.spool, instance=self.instance, version=__version__)
         self._supervisor = Supervisor(config, self._tries, worker_command)
@@ -102,6 +105,9 @@ class Ingest:
 
     def run(self) -> None:
         """Work until `stop` is called or a signal comes."""
+        for trigger in self._triggers.open_triggers():
+            self._delivery.changed(trigger)
+        self._delivery.start()
         poller = zmq.Poller()
         poller.register(self._wake_read, zmq.POLLIN)
         for socket in (self._sockets.ingest, self._sockets.control, self._sockets.publish):
@@ -190,10 +196,26 @@ class Ingest:
             self._sockets.send("control", received.peer, self._control.handle(received))
 
     def _tell_trigger(self, trigger: Trigger) -> None:
+        self._delivery.changed(trigger)
         self._publisher.send("trigger", trigger.scan_id, encode_record(trigger))
         answer = encode_control_reply(ControlReply(type="trigger", triggers=(trigger,)))
         for peer in self._triggers.listeners():
             self._sockets.send("control", peer, answer)
+
+    def _take_attempts(self) -> None:
+        """What came of bringing triggers to the sinks. Raises `SpoolError`: the attempt is then taken up again."""
+        while (attempt := self._attempt or self._delivery.next_attempt()) is not None:
+            self._attempt = attempt
+            self._set_problem(f"sink {attempt.sink}", attempt.problem)
+            if attempt.dry_run:
+                self._audit.add("trigger_dry_run", trigger_id=attempt.trigger_id, sink=attempt.sink)
+            elif attempt.problem is None:
+                self._triggers.delivered(attempt.trigger_id, attempt.sink, self._delivery.required)
+            else:
+                self._audit.add(
+                    "trigger_not_delivered", trigger_id=attempt.trigger_id, sink=attempt.sink, problem=attempt.problem
+                )
+            self._attempt = None
 
     def _take_results(self) -> None:
         link = self._supervisor.link
@@ -301,6 +323,7 @@ class Ingest:
             self._retain()
         try:
             self._triggers.expire()
+            self._take_attempts()
         except SpoolError as error:
             self._set_problem("audit", str(error))
         health = self.health()
@@ -367,6 +390,7 @@ class Ingest:
     def close(self) -> None:
         """Close everything; the spool holds what there is."""
         self._notifier.stopping()
+        self._delivery.close()
         self._supervisor.stop()
         with contextlib.suppress(SpoolError):
             self._outcome.note()

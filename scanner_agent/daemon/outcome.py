@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from scanner_agent.daemon.audit import AuditLog
+from scanner_agent.daemon.trigger_rules import Occasion
 from scanner_agent.daemon.triggers import TriggerBook
 from scanner_agent.errors import SpoolError
 from scanner_agent.journal import Entry, JournalReader
@@ -24,7 +25,7 @@ class Outcome:
     def __init__(self, state: Path, triggers: TriggerBook, audit: AuditLog) -> None:
         self._state, self._triggers, self._audit = state, triggers, audit
         self._reader = JournalReader(state / "journal", triggers.cursor)
-        self._modes: dict[str, str] = {}
+        self._facts: dict[str, tuple[str | None, str]] = {}
         self._noted_at = time.monotonic()
         self._noted = triggers.cursor
 
@@ -58,23 +59,25 @@ class Outcome:
             return
         record = entry.decoded()
         if isinstance(record, ScanHeader):
-            self._modes[entry.scan_id] = match_protocol(record).trigger_mode
+            self._facts[entry.scan_id] = _facts(record)
         elif isinstance(record, Assessment | ScanReport):
-            self._triggers.consider(record, entry.scan_id, self._mode(entry.scan_id, record))
+            visit_id, mode = self._fact(entry.scan_id, record)
+            occasion = Occasion(entry.scan_id, visit_id, mode, at=entry.at, now=time.time())
+            self._triggers.consider(record, occasion)
         if isinstance(record, ScanReport):
             verdict, advice = record.verdict.value, record.advice.value
             self._audit.add("verdict", scan_id=entry.scan_id, verdict=verdict, advice=advice, cursor=entry.cursor)
-            self._modes.pop(entry.scan_id, None)
+            self._facts.pop(entry.scan_id, None)
 
-    def _mode(self, scan_id: str, result: Assessment | ScanReport) -> str:
-        """The protocol's trigger mode; read back from the spool after a restart in mid-scan."""
-        if scan_id not in self._modes:
+    def _fact(self, scan_id: str, result: Assessment | ScanReport) -> tuple[str | None, str]:
+        """Visit and trigger mode of a scan; read back from the spool after a restart in mid-scan."""
+        if scan_id not in self._facts:
             header = result.scan if isinstance(result, ScanReport) else None
             if header is None:
                 with contextlib.suppress(SpoolError):  # the spool file is gone: nothing is asked for in its name
                     header = self._spooled_header(scan_id)
-            self._modes[scan_id] = match_protocol(header).trigger_mode if header is not None else "off"
-        return self._modes[scan_id]
+            self._facts[scan_id] = (None, "off") if header is None else _facts(header)
+        return self._facts[scan_id]
 
     def _spooled_header(self, scan_id: str) -> ScanHeader | None:
         reader = SpoolReader(self._state / "spool", scan_id)
@@ -87,3 +90,7 @@ class Outcome:
     def close(self) -> None:
         """Close the journal."""
         self._reader.close()
+
+
+def _facts(header: ScanHeader) -> tuple[str | None, str]:
+    return header.visit_id, match_protocol(header).trigger_mode

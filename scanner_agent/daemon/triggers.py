@@ -1,8 +1,7 @@
 """Requests to the scanner side: proposed by a verdict, confirmed by a person (or by the protocol), kept until done.
 
-The book is a framed file of its own: every change is on disk before it is told to anyone. Guard rails: at most
-`MAX_PER_SCAN` for a scan, a cool-down, never twice for one cause, never on `cannot_judge`, withdrawn when the cause
-is gone.
+The book is a framed file of its own: every change is on disk before it is told to anyone. When a verdict makes a
+trigger is decided in `trigger_rules`.
 """
 
 from __future__ import annotations
@@ -13,26 +12,24 @@ from pathlib import Path
 
 import msgspec
 
+from scanner_agent.config import TriggerRules
 from scanner_agent.daemon.audit import AuditLog
+from scanner_agent.daemon.trigger_rules import OPEN, Occasion, decide
 from scanner_agent.durable import REAL_FILES, Files, FramedFile
 from scanner_agent.errors import RemoteProtocolError, SpoolError
-from scanner_agent.records import Advice, Assessment, FindingKind, ScanReport, Severity, Trigger, TriggerState, Verdict
+from scanner_agent.records import Advice, Assessment, ScanReport, Trigger, TriggerState
 from scanner_agent.spool import scan_key
 
 KIND = b"scan-agent-trig"
-MAX_PER_SCAN = 3
-COOL_DOWN_S = 60.0
-LIFETIME_S = 1800.0
 SIGN_UP_S = 30.0
-_OPEN = (TriggerState.PROPOSED, TriggerState.ACTIVE)
-_CALLING = (Advice.EXTEND, Advice.RESHIM, Advice.REPRESCRIBE, Advice.REPEAT, Advice.CHECK_HARDWARE)
 
 
 class TriggerBook:
     """All triggers that may still matter."""
 
-    def __init__(self, path: Path, audit: AuditLog, files: Files = REAL_FILES) -> None:
+    def __init__(self, path: Path, audit: AuditLog, rules: TriggerRules, files: Files = REAL_FILES) -> None:
         """Open and recover. Raises `SpoolError`."""
+        self._rules = rules
         self._file = FramedFile(path, KIND, files)
         self._audit = audit
         self._triggers: dict[str, Trigger] = {}
@@ -48,6 +45,7 @@ class TriggerBook:
                 raise SpoolError(f"{path.name}: a trigger cannot be read: {error}") from error
             self._triggers[trigger.trigger_id] = trigger
         self._signed_up: dict[bytes, float] = {}
+        self._taken: dict[str, set[str]] = {}
         self.tell: Callable[[Trigger], None] = lambda _trigger: None
         """Called after every change that is on disk."""
 
@@ -67,37 +65,19 @@ class TriggerBook:
     def _change(self, trigger: Trigger, state: TriggerState, **details: object) -> None:
         self._put(msgspec.structs.replace(trigger, state=state), f"trigger_{state.value}", **details)
 
-    def consider(self, result: Assessment | ScanReport, scan_id: str, mode: str) -> None:
+    def consider(self, result: Assessment | ScanReport, occasion: Occasion) -> None:
         """Propose, activate or withdraw as a new result asks for. Raises `SpoolError`."""
-        mine = [t for t in self._triggers.values() if t.scan_id == scan_id]
-        calling = result.advice in _CALLING and result.verdict in (Verdict.STOP, Verdict.WATCH)
-        for trigger in mine:
-            if trigger.state in _OPEN and trigger.reason is not None and not calling:
-                self._change(trigger, TriggerState.WITHDRAWN)
-        if mode == "off" or not calling or (result.verdict is Verdict.WATCH and result.advice is not Advice.EXTEND):
-            return
-        cause = next((f for f in result.findings if f.severity is not Severity.NOTE), None)
-        kind = cause.kind if cause else FindingKind.LOW_SNR
-        automatic = [t for t in mine if t.reason is not None]
-        if any(t.reason is kind and t.advice is result.advice for t in automatic) or len(automatic) >= MAX_PER_SCAN:
-            return
-        now = time.time()
-        if any(0 <= now - t.created_at < COOL_DOWN_S for t in automatic):
-            return
-        state = TriggerState.ACTIVE if mode == "auto" else TriggerState.PROPOSED
-        trigger = Trigger(
-            trigger_id=f"{scan_key(scan_id)[:16]}.{len(mine) + 1}",
-            scan_id=scan_id,
-            advice=result.advice,
-            extend_shots=result.extend_shots,
-            reason=kind,
-            text=result.advice_text,
-            evidence=cause.evidence if cause else {},
-            state=state,
-            created_at=now,
-            expires_at=now + LIFETIME_S,
-        )
-        self._put(trigger, f"trigger_{state.value}", cause=kind.value)
+        everything = list(self._triggers.values())
+        decision = decide(result, occasion, everything, self._new_id(occasion.scan_id), self._rules)
+        for trigger in decision.withdrawn:
+            self._change(trigger, TriggerState.WITHDRAWN)
+        if decision.made is not None:
+            cause = decision.made.reason
+            self._put(decision.made, f"trigger_{decision.made.state.value}", cause=cause.value if cause else None)
+
+    def _new_id(self, scan_id: str) -> str:
+        number = sum(trigger.scan_id == scan_id for trigger in self._triggers.values()) + 1
+        return f"{scan_key(scan_id)[:16]}.{number}"
 
     def note_cursor(self) -> None:
         """Put the cursor on record; after a crash at most what was considered since is considered again."""
@@ -107,11 +87,11 @@ class TriggerBook:
     def ask(self, scan_id: str, initials: str, advice: Advice, extend_shots: int | None) -> None:
         """A person asks: active at once. Raises `SpoolError`, `RemoteProtocolError`."""
         mine = [t for t in self._triggers.values() if t.scan_id == scan_id]
-        if any(t.state in _OPEN and t.advice is advice and t.reason is None for t in mine):
+        if any(t.state in OPEN and t.advice is advice and t.reason is None for t in mine):
             raise RemoteProtocolError("already_asked", f"{advice.value} has been asked for and is not done yet")
         now = time.time()
         trigger = Trigger(
-            trigger_id=f"{scan_key(scan_id)[:16]}.{len(mine) + 1}",
+            trigger_id=self._new_id(scan_id),
             scan_id=scan_id,
             advice=advice,
             extend_shots=extend_shots,
@@ -119,7 +99,7 @@ class TriggerBook:
             text=f"Asked for by {initials}.",
             state=TriggerState.ACTIVE,
             created_at=now,
-            expires_at=now + LIFETIME_S,
+            expires_at=now + self._rules.lifetime_s,
         )
         self._put(trigger, "trigger_asked", initials=initials)
 
@@ -139,6 +119,19 @@ class TriggerBook:
             raise RemoteProtocolError("not_active", f"trigger {trigger_id} is {trigger.state.value}")
         self._change(trigger, TriggerState.ACKNOWLEDGED)
 
+    def delivered(self, trigger_id: str, sink: str, required: frozenset[str]) -> None:
+        """A sink has taken it over; acknowledged once all `required` ones have. Raises `SpoolError`."""
+        trigger = self._triggers.get(trigger_id)
+        if trigger is None or trigger.state is not TriggerState.ACTIVE:
+            return
+        taken = self._taken.setdefault(trigger_id, set())
+        if sink not in taken:
+            self._audit.add("trigger_delivered", trigger_id=trigger_id, scan_id=trigger.scan_id, sink=sink)
+            taken.add(sink)
+        if required <= taken:
+            self._change(trigger, TriggerState.ACKNOWLEDGED, sinks=sorted(taken))
+            del self._taken[trigger_id]
+
     def _find(self, trigger_id: str) -> Trigger:
         if trigger_id not in self._triggers:
             raise RemoteProtocolError("unknown_trigger", f"no trigger {trigger_id}")
@@ -146,7 +139,7 @@ class TriggerBook:
 
     def open_triggers(self) -> tuple[Trigger, ...]:
         """Triggers that are proposed or active."""
-        return tuple(t for t in self._triggers.values() if t.state in _OPEN)
+        return tuple(t for t in self._triggers.values() if t.state in OPEN)
 
     def sign_up(self, peer: bytes) -> tuple[Trigger, ...]:
         """A peer wants to be told of triggers for the next `SIGN_UP_S`; the open ones."""
@@ -163,7 +156,7 @@ class TriggerBook:
         """Expire what is overdue. Raises `SpoolError`."""
         now = time.time()
         for trigger in list(self._triggers.values()):
-            if trigger.state in _OPEN and now > trigger.expires_at:
+            if trigger.state in OPEN and now > trigger.expires_at:
                 self._change(trigger, TriggerState.EXPIRED)
 
     def close(self) -> None:
