@@ -304,7 +304,7 @@ class SpoolReader:
 
     def __init__(self, directory: Path, scan_id: str) -> None:
         """Open it in whatever state it is; raises `SpoolError`."""
-        self.fd = _open_any(directory, scan_key(scan_id))
+        self.fd = _open_any(directory, scan_id)
         self._next = START
         self.position = 0
         """Records read so far."""
@@ -360,8 +360,9 @@ class SpoolReader:
         os.close(self.fd)
 
 
-def _open_any(directory: Path, key: str) -> int:
+def _open_any(directory: Path, scan_id: str) -> int:
     """A scan's file under whichever name it has now; the writer may rename it meanwhile, in this order."""
+    key = scan_key(scan_id)
     for suffix in (*_SUFFIXES, *_SUFFIXES):
         try:
             return os.open(directory / f"{key}{suffix}", os.O_RDONLY | os.O_CLOEXEC)
@@ -369,7 +370,7 @@ def _open_any(directory: Path, key: str) -> int:
             continue
         except OSError as error:
             raise SpoolError(f"cannot open {key}{suffix}: {error.strerror}") from error
-    raise SpoolError(f"no spool file {key}")
+    raise SpoolError(f"scan {scan_id} is not in the spool")
 
 
 def list_scans(directory: Path) -> list[Path]:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import msgspec
 import zmq
@@ -44,6 +45,9 @@ from scanner_agent.wire.codec import encode_reply
 from scanner_agent.wire.control import ControlReply, encode_control_reply
 from scanner_agent.wire.published import decode_record, encode_record
 
+if TYPE_CHECKING:
+    from scanner_agent.daemon.metrics import Metrics
+
 log = logging.getLogger(__name__)
 _BATCH_MESSAGES = 64
 _BATCH_BYTES = 64 * 1024 * 1024
@@ -72,6 +76,7 @@ class Ingest:
         self._intake = Intake(config, self.spool, instance=self.instance, version=__version__)
         self._supervisor = Supervisor(config, self._tries, worker_command)
         self._notifier = Notifier()
+        self._metrics = _metrics(config)
         self._problems: dict[str, str] = {}
         self._processed: dict[str, int] = {}
         self._dead: set[str] = set()
@@ -328,6 +333,8 @@ class Ingest:
             self._set_problem("audit", str(error))
         health = self.health()
         self._publisher.tick(health)
+        if self._metrics is not None:
+            self._metrics.update(health)
         self._notifier.tick(health, alive=self._supervisor.step_age_s <= self._config.worker.hang_limit_s)
 
     def _refresh_keys(self) -> None:
@@ -396,12 +403,23 @@ class Ingest:
             self._outcome.note()
             self._audit.add("stop", instance=self.instance)
         self._sockets.close()
+        if self._metrics is not None:
+            self._metrics.close()
         self.spool.close()
         self._outcome.close()
         self._triggers.close()
         self._audit.close()
         for fd in (self._wake_read, self._wake_write, self._lock):
             os.close(fd)
+
+
+def _metrics(config: AgentConfig) -> Metrics | None:
+    """The server of metrics; its library is loaded only where it is wanted."""
+    if config.metrics.port is None:
+        return None
+    from scanner_agent.daemon.metrics import Metrics
+
+    return Metrics(config.metrics.port)
 
 
 def _lock(state: Path) -> int:
