@@ -45,7 +45,7 @@ _GENERAL: Mapping[str, tuple[float, float]] = MappingProxyType(
     {"Glu": (1.2, 0.09), "Gln": (0.4, 0.18), "tNAA": (1.4, 0.08)}
 )
 # Amount over tCr and its CV, in the unit of `gaussians.MACROMOLECULES`; LCModel's soft ratios tie the others to MM09.
-# MM3co makes 40-50 % of GABA+ (Harris et al. 2015: 41-49 %).
+# MM3co makes 41-49 % of GABA+ (PMC4909570).
 _MACROMOLECULES: Mapping[str, tuple[float, float]] = MappingProxyType(
     {
         "MM09": (0.72, 0.12),
