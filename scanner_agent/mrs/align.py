@@ -1,8 +1,8 @@
 """Maximum-likelihood frequency, phase and amplitude of a shot against a clean reference.
 
-Model: shot(t) = a e^{i phi} r(t) e^{2 pi i f t} + nuisance + white noise, with r the (band-limited) reference and the nuisance
-anything in the span of damped lines in the water and lipid bands. The maximum over a and phi is in closed form, so that f
-is the peak of one periodogram, P(f) = sum conj(r) shot e^{-2 pi i f t}: no local minima, no starting values.
+Model: shot(t) = a e^{i phi} r(t) e^{2 pi i f t} + nuisance + white noise, with r the (band-limited) reference and
+the nuisance anything in the span of damped lines in the water band. The maximum over a and phi is in closed form, so
+that f is the peak of one periodogram, P(f) = sum conj(r) shot e^{-2 pi i f t}: no local minima, no starting values.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def align_band(
     nuisance_ppm: tuple[tuple[float, float], ...] = ((4.42, 4.88),),
     lines_ppm: tuple[float, ...] = (),
 ) -> AlignBand:
-    """Band to align on. `offset_ppm`: where a line of true shift d is found is d + offset_ppm (files before referencing)."""
+    """Band to align on. A line of true shift d is found at d + `offset_ppm` (files before referencing)."""
     n = min(n_points, max(64, round(_LONGEST_S / dwell_time_s)))
     f0 = spectrometer_frequency_mhz
     low, high = align_ppm[0] + offset_ppm, align_ppm[1] + offset_ppm
@@ -118,7 +118,7 @@ def align_band(
 
 @dataclass(frozen=True, eq=False)
 class Template:
-    """A reference made ready: two matched filters, for the signal and for its derivative, both blind to the nuisance."""
+    """A reference made ready: matched filters of the signal and of its derivative, blind to the nuisance."""
 
     band: AlignBand
     """What is compared."""
@@ -194,7 +194,7 @@ def make_template(reference: NDArray[np.complexfloating], noise_sd: float, band:
 
 
 def _descending(ratios: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Ratios made monotone outward from no broadening: for lines made far narrower the reference's noise can turn them."""
+    """Ratios made monotone outward from no broadening: noise can turn those of much narrower lines."""
     zero = int(np.argmin(np.abs(BROADENINGS_HZ)))
     steady = ratios.copy()
     steady[zero:] = np.minimum.accumulate(ratios[zero:])
@@ -224,10 +224,10 @@ _GAUSS_NEWTON_STEPS = 3
 def align_shot(
     fid: NDArray[np.complexfloating], noise_sd: float, template: Template, expected_hz: float = 0.0
 ) -> Alignment | None:
-    """Estimate one combined FID (n_points or longer), noise SD `noise_sd` per real channel. None: no signal to align on.
+    """Estimate one combined FID (n_points or longer), noise SD `noise_sd` per real channel. None: nothing to align on.
 
-    The periodogram's peak first; then Gauss-Newton steps on the two filters' outputs, whose ratio <u1, y> / <u0, y> tells
-    frequency (imaginary part) and broadening (real part) at once, free of the nuisance to first order too.
+    The periodogram's peak first; then Gauss-Newton steps on the two filters' outputs, whose ratio <u1, y> / <u0, y>
+    tells frequency (imaginary part) and broadening (real part) at once, free of the nuisance to first order too.
     """
     band, response, noise = template.band, template.response, template.noise
     determinant = complex(response[0, 0] * response[1, 1] - response[0, 1] * response[1, 0])

@@ -28,7 +28,7 @@ class AlignedShot:
 
 
 def _balanced(shots: Sequence[AlignedShot]) -> NDArray[np.float64]:
-    """Weights (n_shots,) with every step of the phase cycle given the same total, so that what it cancels stays cancelled.
+    """Weights (n_shots,) with every step of the phase cycle given the same total: what it cancels stays cancelled.
 
     Only where each step still has shots worth half of the best step's; a step that is missing cannot be made up for.
     """
@@ -40,7 +40,7 @@ def _balanced(shots: Sequence[AlignedShot]) -> NDArray[np.float64]:
     least, most = min(totals.values()), max(totals.values())
     if least < 0.5 * most:
         return weights
-    return weights * np.array([least / totals[shot.phase_cycle_index] for shot in shots])
+    return np.asarray(weights * np.array([least / totals[shot.phase_cycle_index] for shot in shots]))
 
 
 def _mean(shots: Sequence[AlignedShot]) -> tuple[NDArray[np.complex128], float, NDArray[np.float64]] | None:

@@ -118,7 +118,7 @@ class ScanChain:
             self._receiver.learn_noise(data)
 
     def add_water_reference(self, data: NDArray[np.complexfloating], n_excitations: int = 1) -> None:
-        """One unsuppressed water frame (n_coils, n_points). After the first metabolite shot it serves the last pass only."""
+        """One unsuppressed water frame (n_coils, n_points); after the first metabolite shot for the last pass only."""
         if not (self._shape_checked(data) and np.isfinite(data).all() and np.any(data)):
             return
         if self._kept:
@@ -212,7 +212,7 @@ class ScanChain:
         kept.water_chi2, kept.lipid_chi2 = self._pattern_signs(kept, data, received)
 
     def _take_at_start(self, kept: _Kept, data: NDArray[np.complexfloating]) -> None:
-        """Until noise and sensitivities are known well enough, raw frames are kept, and all are combined anew each time."""
+        """While noise and sensitivities are not known well enough, raw frames are kept and combined anew each time."""
         self._receiver.learn_shot(data)
         self._receiver.make_weights()
         if self.water is not None:

@@ -73,8 +73,8 @@ def combination_weights(
 ) -> CoilWeights:
     """Weights of least noise for a signal g s(t): covariance^-1 g / (g^H covariance^-1 g).
 
-    (Roemer 1990, doi:10.1002/mrm.1910160203; An 2013, doi:10.1002/jmri.23941.) `pattern` is g over all channels; leaving
-    channels out keeps the signal's scale. `covariance`: E[n n^H] of complex points.
+    (Roemer 1990, doi:10.1002/mrm.1910160203; An 2013, doi:10.1002/jmri.23941.) `pattern` is g over all channels;
+    leaving channels out keeps the signal's scale. `covariance`: E[n n^H] of complex points.
     """
     channels = np.flatnonzero(active)
     whitening = whitener(covariance[np.ix_(channels, channels)])

@@ -12,9 +12,9 @@ _LEAST_SNR = 6.0
 
 
 def eddy_phase(water: NDArray[np.complexfloating], dwell_time_s: float, noise_sd: float) -> NDArray[np.float64]:
-    """Phase (n_points,) in radians, unwrapped, of a water FID (n_points,): what an eddy-current correction takes away.
+    """Phase (n_points,) in radians, unwrapped, of a water FID (n_points,): what the correction takes away.
 
-    A penalised least-squares smoother (Whittaker) with weights |water|^2 / noise_sd^2 (`noise_sd` per real channel); from
+    A penalised least-squares smoother (Whittaker) with weights |water|^2 / noise_sd^2 (per real channel); from
     the point where the water falls below 6 times the noise the phase goes on as a straight line. Taking it away also
     puts water on 0 Hz and phase 0 (Klose 1990, doi:10.1002/mrm.1910140104).
     """

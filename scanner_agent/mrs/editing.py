@@ -25,7 +25,7 @@ _LOCK_ODDS, _SWAP_ODDS = 10.0, 12.0
 
 
 def saturates_naa(edit_pulse_ppm: tuple[float, float] | None) -> bool:
-    """Whether the ON pulse sits near 1.9 ppm and the OFF pulse far enough away to leave NAA: then the data show the order."""
+    """Whether the ON pulse sits near 1.9 ppm and the OFF pulse leaves NAA alone: then the data show the order."""
     if edit_pulse_ppm is None:
         return True
     on, off = edit_pulse_ppm
@@ -47,13 +47,12 @@ def edit_log_odds(naa: float, naa_sd: float) -> float:
 
 def _patterns(i: NDArray[np.intp]) -> dict[str, NDArray[np.bool_]]:
     """Usual orders of the shots at places `i` (n,) in the order of acquisition: (n,), True for ON."""
-    found = {
+    return {
         "alternating, on first": i % 2 == 0,
         "alternating, off first": i % 2 == 1,
         "1-1-0-0": (i // 2) % 2 == 0,
         "0-0-1-1": (i // 2) % 2 == 1,
     }
-    return found
 
 
 def shot_log_odds(
@@ -136,15 +135,18 @@ def detect_order(
         return EditOrder(decided_from="nothing", reason="fewer than four shots"), [None] * n
     at = np.asarray(places, dtype=np.intp)
     candidates = _patterns(at)
-    for split in range(4, n - 1):
-        candidates[f"blocked, on first, {split}"] = np.arange(n) < split
-        candidates[f"blocked, off first, {split}"] = np.arange(n) >= split
     scores = {name: float(np.sum(np.where(on, -values, values))) for name, on in candidates.items()}
+    # Blocked: the best place for the one change, at least four shots after the first and two before the last.
+    before = np.cumsum(values)[3:-2]
+    if before.size:
+        late = float(np.sum(values)) - 2 * before
+        splits = {"blocked, on first": int(np.argmax(late)), "blocked, off first": int(np.argmin(late))}
+        for name, split in splits.items():
+            first = np.arange(n) < split + 4
+            candidates[name] = first if name.endswith("on first") else ~first
+            scores[name] = float(late[split]) if name.endswith("on first") else -float(late[split])
     ranked = sorted(scores, key=lambda name: -scores[name])
-    best = ranked[0]
-    # Neighbouring splits of a blocked order share nearly all shots: they are no rivals of each other.
-    rivals = [s for s in ranked[1:] if not (best.startswith("blocked") and s.startswith(best.rsplit(",", 1)[0]))]
-    lead = scores[best] - (scores[rivals[0]] if rivals else 0.0)
+    best, lead = ranked[0], scores[ranked[0]] - scores[ranked[1]]
     if lead < _LOCK_ODDS or scores[best] < _LOCK_ODDS:
         return EditOrder(
             decided_from="nothing",

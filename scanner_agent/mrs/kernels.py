@@ -9,6 +9,34 @@ from scanner_agent.jit import njit
 
 
 @njit
+def neighbour_scores(
+    values: NDArray[np.float64], sds: NDArray[np.float64], positions: NDArray[np.int64], reach: int
+) -> NDArray[np.float64]:
+    """Robust z-scores (n_positions,) of values against up to `reach` neighbours on either side, themselves left out.
+
+    Centre: median of the neighbours; scale: their MAD x 1.4826, never below the value's own standard error, joined with
+    the uncertainty of that median (about 1.25 spread / sqrt(m)). 0 where there are fewer than 4 neighbours.
+    """
+    scores = np.zeros(positions.size)
+    others = np.empty(2 * reach)
+    for k in range(positions.size):
+        i = positions[k]
+        m = 0
+        for j in range(max(0, i - reach), min(values.size, i + reach + 1)):
+            if j != i:
+                others[m] = values[j]
+                m += 1
+        if m < 4:
+            continue
+        centre = np.median(others[:m])
+        spread = 1.4826 * np.median(np.abs(others[:m] - centre))
+        scale = np.sqrt(max(spread, sds[i]) ** 2 + (1.25 * spread) ** 2 / m)
+        if scale > 0:
+            scores[k] = (values[i] - centre) / scale
+    return scores
+
+
+@njit
 def block_sums(
     template: NDArray[np.complex128], shot: NDArray[np.complex128], block: int, n_blocks: int
 ) -> NDArray[np.complex128]:

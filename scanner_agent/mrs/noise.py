@@ -33,10 +33,10 @@ class NoiseBand:
 
 
 def noise_band(n_points: int, dwell_time_s: float, spectrometer_frequency_mhz: float) -> NoiseBand:
-    """Choose tail and bins: the last half of the FID, at most 1024 points, outside -0.5 to 5.6 ppm and off the band's edges.
+    """Choose tail and bins: the last half of the FID (at most 1024 points), outside -0.5 to 5.6 ppm, off the edges.
 
-    The edges (outer tenth of the spectral width) are left out because oversampling filters roll off there. Where less
-    than a quarter of the band would remain, the whole band is used. A sine taper keeps what signal is left from leaking.
+    The edges (the outer tenth of the spectral width) are left out because oversampling filters roll off there. Where
+    less than a quarter of the band would remain, the whole band is used. A sine taper keeps the rest from leaking.
     """
     n_tail = min(n_points // 2, _MAX_TAIL_POINTS)
     # The very last points may hold the ringing of an oversampling filter.
@@ -87,7 +87,7 @@ def shrunk_covariance(moment: NDArray[np.complex128], n_samples: float) -> NDArr
 
 
 def whitener(covariance: NDArray[np.complex128]) -> NDArray[np.complex128]:
-    """W with W covariance W^H = 1: the inverse of the lower Cholesky factor. Raises LinAlgError if not positive definite."""
+    """W with W covariance W^H = 1: the inverse Cholesky factor. Raises LinAlgError if not positive definite."""
     lower = np.linalg.cholesky(covariance)
     inverse: NDArray[np.complex128] = scipy.linalg.solve_triangular(
         lower, np.eye(covariance.shape[0]), lower=True, check_finite=False

@@ -1,4 +1,4 @@
-"""State of the receive side of one scan: noise covariance, coil weights, channels left out, combination of each shot."""
+"""Receive side of one scan: noise covariance, coil weights, channels left out, combination of each shot."""
 
 from __future__ import annotations
 
@@ -61,7 +61,9 @@ class Receiver:
         self.water_sum: NDArray[np.complex128] | None = None
         """(n_coils, n_points) sum of the unsuppressed frames, each turned to the first one's phase."""
         self.n_water, self.n_water_excitations = 0, 0
-        self._signal_moment, self._first_data, self._n_shots = empty, None, 0
+        self._signal_moment = empty
+        self._first_data: NDArray[np.complexfloating] | None = None
+        self._n_shots = 0
         self._covariance: NDArray[np.complex128] | None = None
         self._pattern: NDArray[np.complex128] | None = None
         self._subsets: dict[bytes, CoilWeights] = {}
@@ -164,7 +166,7 @@ class Receiver:
         self.frozen = True
 
     def receive(self, data: NDArray[np.complexfloating], shot_index: int | None = None) -> Received:
-        """Combine one frame (n_coils, n_points). Channels that suddenly went noisy or dead are left out of this frame."""
+        """Combine one frame (n_coils, n_points). Channels that suddenly went noisy or dead are left out of it."""
         if self.weights is None or self._covariance is None or self._pattern is None:
             raise ValueError("no weights yet")
         power = np.mean(np.abs(noise_samples(data, self.band)) ** 2, axis=-1)
@@ -197,7 +199,7 @@ class Receiver:
     def projections_chi2(
         self, data: NDArray[np.complexfloating], waveform: NDArray[np.complex128], received: Received
     ) -> float | None:
-        """Coil-pattern chi-square of one waveform (n,) in a frame, against the voxel's pattern; noise level of that frame."""
+        """Coil-pattern chi-square of one waveform (n,) in a frame against the voxel's, at the frame's noise level."""
         if received.weights.pattern.size < 2:
             return None
         n = waveform.size

@@ -1,4 +1,4 @@
-"""The clean reference of a scan (or of one edit condition): how it begins, how it grows, what is measured against it."""
+"""The clean reference of a scan (or of one edit condition): how it begins, grows and ends."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def align_mutually(
 
 
 def of_unit_amplitude(found: Sequence[Alignment | None]) -> list[Alignment | None]:
-    """The same with their median amplitude as the unit: a mean of shots is otherwise free to shrink from pass to pass."""
+    """The same with their median amplitude as the unit, so that the mean cannot shrink from pass to pass."""
     amplitudes = [a.amplitude for a in found if a is not None]
     unit = float(np.median(amplitudes)) if amplitudes else 1.0
     return [
@@ -109,7 +109,7 @@ def of_unit_amplitude(found: Sequence[Alignment | None]) -> list[Alignment | Non
 def start_reference(
     fids: Sequence[NDArray[np.complexfloating]], sds: Sequence[float], band: AlignBand
 ) -> tuple[Reference, list[Alignment | None]]:
-    """Reference and alignments of the first shots of a scan: the first shot, then each against the mean of the others."""
+    """Reference and alignments of the first shots of a scan."""
     first = make_template(fids[0], sds[0], band)
     found = [align_shot(fid, sd, first) for fid, sd in zip(fids, sds, strict=True)]
     if len(fids) > 1:
@@ -140,7 +140,7 @@ def _fits(candidate: Alignment, misfits: Sequence[float], amplitudes: Sequence[f
 class Aligner:
     """Alignments of the shots of one kind against their own running reference.
 
-    The first shots are aligned with one another each time one is added. Later ones are aligned with the reference, which
+    The first shots are aligned with one another each time one is added. Later ones meet the reference, which
     takes in what fits it until it holds 32 shots and then stays; earlier shots are brought up to date two at a time, so
     that the cost of a shot does not depend on how many came before.
     """

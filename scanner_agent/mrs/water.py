@@ -100,4 +100,4 @@ def without_water(
     lines = np.exp(np.outer(t[:n], exponents))
     amplitudes, *_ = np.linalg.lstsq(lines, wide[:n], rcond=None)
     is_water = ((ppm >= water_ppm[0]) & (ppm <= water_ppm[1]))[kept]
-    return wide - np.exp(np.outer(t, exponents[is_water])) @ amplitudes[is_water]
+    return np.asarray(wide - np.exp(np.outer(t, exponents[is_water])) @ amplitudes[is_water])
