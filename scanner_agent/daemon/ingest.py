@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import logging
+import math
 import os
 import secrets
 import signal
@@ -24,6 +25,7 @@ from scanner_agent import __version__
 from scanner_agent.config import AgentConfig
 from scanner_agent.daemon.audit import AuditLog
 from scanner_agent.daemon.board import Board
+from scanner_agent.daemon.clock import ClockWatch
 from scanner_agent.daemon.control import Control
 from scanner_agent.daemon.delivery import Attempt, Delivery
 from scanner_agent.daemon.intake import Intake
@@ -77,6 +79,7 @@ class Ingest:
         self._supervisor = Supervisor(config, self._tries, worker_command)
         self._notifier = Notifier()
         self._metrics = _metrics(config)
+        self._clock = ClockWatch()
         self._problems: dict[str, str] = {}
         self._processed: dict[str, int] = {}
         self._dead: set[str] = set()
@@ -281,8 +284,9 @@ class Ingest:
         """Remove finished scans that the rules do not keep."""
         self._retained_at = time.monotonic()
         rules = self._config.spool
+        max_age_s = rules.max_age_days * 86_400.0 if self._clock.trusted else math.inf
         try:
-            self.spool.retain(rules.max_age_days * 86_400.0, rules.max_bytes, time.time())
+            self.spool.retain(max_age_s, rules.max_bytes, time.time())
             self._set_problem("retention", None)
         except (SpoolError, OSError) as error:
             self._set_problem("retention", f"old scans cannot be removed: {error}")
@@ -321,6 +325,7 @@ class Ingest:
         if time.monotonic() - self._looked_at >= 1.0:
             self._looked_at = time.monotonic()
             self._intake.check_disk()
+            self._set_problem("clock", self._clock.look())
             self._refresh_keys()
             if self._intake.close_silent():
                 self._tell_worker(now=False)
