@@ -200,8 +200,12 @@ class JudgementSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Offset of the first shots from the prescan's centre that counts as a sign of displacement, Hz."""
     water_over_shim_suspicious: Annotated[float, Meta(gt=1)]
     """Water linewidth over the shim's report that counts as a sign."""
-    amplitude_suspicious: Annotated[float, Meta(gt=0, lt=1)]
-    """Signal over what is expected that counts as a sign, if below."""
+    metabolite_narrower_hz: Annotated[float, Meta(ge=0)]
+    """How much narrower metabolite lines are than water's, Hz; used where there is no water reference."""
+    pattern_suspicious: Annotated[float, Meta(gt=0)]
+    """Excess of a coil pattern's reduced chi-square that marks signal from outside the voxel."""
+    pattern_z: Annotated[float, Meta(gt=0)]
+    """The same in its standard errors; both must be passed."""
     displaced_min_signs: Annotated[int, Meta(ge=2)]
     """Signs needed for a suspicion of displacement; an offset alone is none."""
 
@@ -224,12 +228,20 @@ class JudgementSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Change of one channel's log noise variance against the others' that is a fault."""
 
     # Forecast.
+    forecast_fit_quality: Annotated[float, Meta(ge=1)]
+    """FQN of a model that fits; what is above does not average out."""
+    forecast_snr_sd_least: Annotated[float, Meta(gt=0)]
+    """SD of the log S/N at the end, per square root of its log growth, at high S/N."""
     forecast_snr_sd: Annotated[float, Meta(gt=0)]
-    """SD of the log S/N at the end beyond what the noise explains, per square root of the log growth."""
+    """The same beyond it at S/N (LCModel) 1; falls with S/N."""
     forecast_fwhm_sd: Annotated[float, Meta(gt=0)]
     """SD of the log linewidth at S/N (LCModel) 1; falls with S/N."""
     forecast_percent_sd_sd: Annotated[float, Meta(gt=0)]
     """SD of the log %SD at S/N (LCModel) 1; falls with S/N."""
+    forecast_percent_sd_power: Annotated[float, Meta(gt=0, le=1)]
+    """Power of the S/N's growth that %SD falls by."""
+    forecast_subtraction_sd: Annotated[float, Meta(gt=0)]
+    """SD of the log subtraction artefact, per square root of the log growth of the shots."""
     stop_probability: Annotated[float, Meta(gt=0, lt=0.5)]
     """Probability of passing below which the scan is lost."""
     watch_probability: Annotated[float, Meta(gt=0, lt=1)]

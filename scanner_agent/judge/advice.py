@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from scanner_agent.judge.causes import Cause, Seen
+from scanner_agent.judge.seen import Cause, Seen
 from scanner_agent.records import Advice, FindingKind, Forecast, Severity, Verdict
 from scanner_agent.scan_protocol import JudgementSettings
 
@@ -33,7 +33,7 @@ class Raw:
 
 def decide(seen: Seen, causes: Sequence[Cause], foreseen: Forecast, unsupported: str | None, *, final: bool) -> Raw:
     """The verdict on what is known now. `good` needs every limit told; `stop` needs a cause."""
-    ordered = tuple(sorted(causes, key=lambda c: (_SEVERITY[c.severity], not c.blocking)))
+    ordered = tuple(causes)
     if unsupported is not None:
         return Raw(verdict=Verdict.CANNOT_JUDGE, advice=Advice.CONTINUE, text=unsupported, causes=(), sudden=True)
     stops = [c for c in ordered if c.severity == Severity.STOP]
@@ -84,9 +84,6 @@ def decide(seen: Seen, causes: Sequence[Cause], foreseen: Forecast, unsupported:
     if seen.header.shots_averaged:
         text += " Whether the head moved cannot be seen in an averaged file."
     return Raw(verdict=Verdict.GOOD, advice=Advice.CONTINUE, text=text, causes=ordered)
-
-
-_SEVERITY = {Severity.STOP: 0, Severity.WATCH: 1, Severity.NOTE: 2}
 
 
 def _unknown(seen: Seen) -> str | None:

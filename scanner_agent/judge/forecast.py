@@ -1,22 +1,26 @@
 """What the planned end will bring, from one fit: S/N, linewidth and %SD with intervals, given no later event.
 
 S/N and %SD on LCModel's scale rest on the fit's residual: the noise's variance falls with the number of shots, the part
-that the model does not explain (FQN above 1) stays. So
+that the model does not explain (FQN above what is usual) stays. So
 
-    S/N(n') = S/N(n) * sqrt(q / (q - 1 + n/n')),   q = FQN at n,
+    S/N(n') = S/N(n) * sqrt((1 + e) / (n/n' + e)),   e = max(FQN - usual, 0) at n,
 
-and %SD grows as the inverse. Logarithms are normal; their SDs come from the protocol and are checked by simulation.
+and %SD falls a little more slowly (power 0.86 of it): a better S/N buys a more flexible baseline, which costs some
+(docs/measured.md). Logarithms are taken as normal; their SDs come from the protocol and are checked by simulation.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from scanner_agent.judge.signs import FitSummary
 from scanner_agent.records import Forecast, Interval, LimitCheck
 from scanner_agent.scan_protocol import JudgementSettings, Limit, Metric, ScanProtocol
 
+LimitKind = Literal["noise", "width", "artefact"]
+KINDS: tuple[LimitKind, ...] = ("noise", "width", "artefact")
 _Z90 = 1.6448536269514722
 
 
@@ -42,9 +46,9 @@ class Expectation:
         return 0.5 * math.erfc(-math.log(bound / self.value) / (self.log_sd * math.sqrt(2)))
 
 
-def snr_growth(fit_quality: float | None, n_now: float, n_end: float) -> float:
+def snr_growth(fit_quality: float | None, n_now: float, n_end: float, settings: JudgementSettings) -> float:
     """Factor on S/N (LCModel's scale) from n_now to n_end effective shots."""
-    excess = max((fit_quality or 1.0) - 1.0, 0.0)
+    excess = max((fit_quality or 1.0) - settings.forecast_fit_quality, 0.0)
     return math.sqrt((excess + 1.0) / (excess + n_now / n_end))
 
 
@@ -53,24 +57,32 @@ def expect(
 ) -> Expectation | None:
     """One number at n_end effective shots; None if the fit does not say it."""
     n_now = max(fit.n_effective, 1e-9)
-    growth = snr_growth(fit.fit_quality, n_now, n_end)
-    ahead = math.sqrt(max(math.log(max(n_end / n_now, 1.0)), 0.0))
+    n_end = max(n_end, n_now)
+    growth = snr_growth(fit.fit_quality, n_now, n_end, s)
     snr = max(fit.snr_lcmodel or 3.0, 1.0)
+    # Of a mean of n' shots whose first n are known, the part 1 - n/n' is still to come.
+    to_come = math.sqrt(max(1.0 - n_now / n_end, 0.0))
+    ahead = math.sqrt(math.log(n_end / n_now))
     match metric:
-        case "snr_lcmodel" | "snr_naa":
-            value = fit.snr_lcmodel if metric == "snr_lcmodel" else fit.snr_naa
-            gain = growth if metric == "snr_lcmodel" else math.sqrt(n_end / n_now)
-            return _expectation(value, gain, s.forecast_snr_sd * ahead)
+        case "snr_lcmodel":
+            sd = (s.forecast_snr_sd_least + s.forecast_snr_sd / snr) * ahead
+            return _expectation(fit.snr_lcmodel, growth, sd)
+        case "snr_naa":
+            sd = (s.forecast_snr_sd_least + s.forecast_snr_sd / snr) * ahead
+            return _expectation(fit.snr_naa, math.sqrt(n_end / n_now), sd)
         case "fwhm_hz" | "fwhm_ppm":
             value = fit.fwhm_hz if metric == "fwhm_hz" else fit.fwhm_ppm
-            return _expectation(value, 1.0, s.forecast_fwhm_sd / snr * math.sqrt(max(1 - n_now / n_end, 0.0)))
-        case "percent_sd_lcmodel" | "percent_sd":
-            table = fit.percent_sd_lcmodel if metric == "percent_sd_lcmodel" else fit.percent_sd
-            value = table.get(metabolite or "")
-            gain = 1 / growth if metric == "percent_sd_lcmodel" else math.sqrt(n_now / n_end)
-            return _expectation(value, gain, s.forecast_percent_sd_sd / snr * math.sqrt(max(1 - n_now / n_end, 0.0)))
+            return _expectation(value, 1.0, s.forecast_fwhm_sd / snr * to_come)
+        case "percent_sd_lcmodel":
+            gain = growth**-s.forecast_percent_sd_power
+            return _expectation(
+                fit.percent_sd_lcmodel.get(metabolite or ""), gain, s.forecast_percent_sd_sd / snr * to_come
+            )
+        case "percent_sd":
+            gain = math.sqrt(n_now / n_end) ** s.forecast_percent_sd_power
+            return _expectation(fit.percent_sd.get(metabolite or ""), gain, s.forecast_percent_sd_sd / snr * to_come)
         case "subtraction_artefact":
-            return _expectation(fit.subtraction_artefact, 1.0, 0.3 * ahead)
+            return _expectation(fit.subtraction_artefact, 1.0, s.forecast_subtraction_sd * ahead)
     return None
 
 
@@ -96,7 +108,7 @@ def probability_pass(
     """
     if any(c.value is None and c.met is None for c in check_limits(fit, protocol, water_fwhm_hz)):
         return None
-    parts = [kind_probability(fit, protocol, n_end, kind) for kind in ("noise", "width", "artefact")]
+    parts = [kind_probability(fit, protocol, n_end, kind) for kind in KINDS]
     if water_fwhm_hz is not None:
         bounds = [x.maximum for x in protocol.limits if x.metric == "water_fwhm_hz" and x.maximum is not None]
         parts += [float(water_fwhm_hz <= bound) for bound in bounds]
@@ -104,7 +116,7 @@ def probability_pass(
     return math.prod(known) if known else None
 
 
-def kind_probability(fit: FitSummary, protocol: ScanProtocol, n_end: float, kind: str) -> float | None:
+def kind_probability(fit: FitSummary, protocol: ScanProtocol, n_end: float, kind: LimitKind) -> float | None:
     """Smallest probability among the limits of one kind (noise, width, artefact); None if none of them is known."""
     found = []
     for limit in protocol.limits:
@@ -119,7 +131,7 @@ def kind_probability(fit: FitSummary, protocol: ScanProtocol, n_end: float, kind
     return min(found) if found else None
 
 
-_KIND: dict[Metric, str] = {
+_KIND: dict[Metric, LimitKind] = {
     "snr_lcmodel": "noise",
     "snr_naa": "noise",
     "percent_sd_lcmodel": "noise",

@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from scanner_agent.judge.advice import Raw, VerdictFilter, decide
-from scanner_agent.judge.causes import Cause, Seen, all_causes
+from scanner_agent.judge.causes import all_causes
 from scanner_agent.judge.drift import Drift, fit_line
 from scanner_agent.judge.features import FREQUENCY
-from scanner_agent.judge.forecast import check_limits, forecast, kind_probability, probability_pass
+from scanner_agent.judge.forecast import LimitKind, check_limits, forecast, kind_probability, probability_pass
 from scanner_agent.judge.judgement import Judgement, SegmentJudgement
 from scanner_agent.judge.motion import motion_causes
+from scanner_agent.judge.placement import spectrum_offset
+from scanner_agent.judge.seen import Cause, Seen
 from scanner_agent.judge.signs import FitSummary, ScanContext, ShotSigns
 from scanner_agent.judge.track import Course
 from scanner_agent.records import Finding, FindingKind, Forecast, LimitCheck, ScanHeader, Verdict
@@ -43,7 +45,7 @@ class Judge:
         self._signs: list[ShotSigns] = []
         self._left_out: dict[int, str] = {}
         self._last_index: int | None = None
-        self._n_missing = self._longest_gap = self._n_unusable = 0
+        self._n_missing = self._longest_gap = self._n_unusable = self._n_without_signal = 0
         self._excitations = 0
         self._fits: list[FitSummary] = []
         self._pose_fits: dict[int, FitSummary] = {}
@@ -63,6 +65,10 @@ class Judge:
         elif not signs.usable:
             self._n_unusable += 1
             self._left_out[index] = signs.reason or "not usable"
+            if signs.noise_log_variance is not None or signs.water_pattern_chi2 is not None:
+                # Its data are sound, yet nothing in them could be aligned.
+                self._n_without_signal += 1
+                self._excitations += signs.n_excitations
         else:
             self._excitations += signs.n_excitations
             self._signs.append(signs)
@@ -197,8 +203,9 @@ class Judge:
         now, now_sd, slope, slope_sd = line
         per_shot = self._signs[-1].n_excitations * tr / 60.0
         offset = None
-        if fit is not None and fit.frequency_offset_hz is not None:
-            offset = fit.frequency_offset_hz + now + self._signs[-1].frequency_update_hz
+        if fit is not None:
+            absolute = spectrum_offset(self._header, self._protocol, self._context, fit)
+            offset = None if absolute is None else absolute + now + self._signs[-1].frequency_update_hz
         return Drift(
             slope_hz_per_min=slope / per_shot,
             slope_sd=slope_sd / per_shot,
@@ -211,31 +218,39 @@ class Judge:
 
     def _seen(self, pose: int, fit: FitSummary | None, limits: tuple[LimitCheck, ...], extend: bool | None) -> Seen:
         s = self._s
-        width = noise = None
-        if fit is not None and not fit.failed:
-            n_end = self._n_end(pose)
-            width = kind_probability(fit, self._protocol, n_end, "width")
-            noise = kind_probability(fit, self._protocol, n_end, "noise")
+        first_fit = fit if pose == 0 else self._fit_of(0)
+        n_end = self._n_end(pose)
+        most = n_end * (1.0 + s.max_extension)
+        noise = self._kind(fit, n_end, "noise")
+        more = self._kind(fit, most, "noise")
         averaged = self._header.shots_averaged
+        n_first = len(self._course.pose_rows(0))
         return Seen(
             header=self._header,
             protocol=self._protocol,
             context=self._context,
             signs=self._signs,
             fit=fit,
+            first_signs=self._signs[:n_first],
+            first_fit=first_fit,
             limits=limits,
-            width_probability=width,
+            width_probability=self._kind(first_fit, self._n_end(0), "width"),
             noise_probability=noise,
+            noise_can_extend=None if more is None else more >= s.extend_probability,
             can_extend=extend,
+            n_without_signal=self._n_without_signal,
             n_missing=self._n_missing,
             longest_gap=self._longest_gap,
-            n_unusable=self._n_unusable,
+            n_unusable=self._n_unusable - self._n_without_signal,
             n_planned=self._n_planned(),
             events=self._course.events,
             drift=self._drift(pose, fit),
             enough=averaged or self._excitations >= s.min_excitations,
             enough_to_stop=averaged or self._excitations >= s.stop_min_excitations,
         )
+
+    def _kind(self, fit: FitSummary | None, n_end: float, kind: LimitKind) -> float | None:
+        return None if fit is None or fit.failed else kind_probability(fit, self._protocol, n_end, kind)
 
     def _judgement(self, *, final: bool) -> Judgement:
         pose = self._best_pose()
@@ -245,7 +260,7 @@ class Judge:
             fit, self._protocol, self._n_planned(), self._n_end(pose), self._worth(fit), self._context.water_fwhm_hz
         )
         seen = self._seen(pose, fit, limits, foreseen.can_extend)
-        causes = [*motion_causes(self._course, seen, pose, self._probability(pose)), *all_causes(seen)]
+        causes = all_causes(seen, motion_causes(self._course, seen, pose, self._probability(pose)))
         raw = decide(seen, causes, foreseen, self._unsupported, final=final)
         if not final:
             raw = self._filter.pass_through(raw, self._signs[-1].n_excitations if self._signs else 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from scanner_agent.judge.causes import Cause, Seen
+from scanner_agent.judge.seen import Cause, Seen
 from scanner_agent.judge.track import MOVEMENTS, Course, Event
 from scanner_agent.records import Advice, FindingKind, Severity
 
