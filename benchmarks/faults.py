@@ -22,7 +22,7 @@ from common import ROOT, machine, table, write_json
 sys.path.insert(0, str(ROOT))
 
 from scanner_agent.errors import RemoteProtocolError
-from scanner_agent.wire import ControlClient, wait_for_report
+from scanner_agent.wire import ControlClient
 from scanner_agent.wire.codec import decode_request
 from tests.support import faults, live
 from tests.support.fuzz import mutated
@@ -97,9 +97,7 @@ def network(folder: Path, fast: bool) -> dict[str, Any]:
         )
         for proxy in (cut, chaos, tcp):
             proxy.close()
-        for scan, _ in scans:
-            report, _ = wait_for_report(daemon.url, scan.scan_id, 60.0)
-            assert report is not None
+        faults.wait_worked_off(daemon)
         daemon.stop()
     outcome = faults.inspect(daemon.state, scans, faults.Outcome())
     assert outcome.sound, outcome

@@ -7,6 +7,7 @@ the only writer; the worker and the commands read.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import time
@@ -375,33 +376,11 @@ def _open_any(directory: Path, scan_id: str) -> int:
 
 def list_scans(directory: Path) -> list[Path]:
     """Every scan's file, oldest first."""
-    paths = [path for suffix in _SUFFIXES for path in directory.glob(f"*{suffix}")]
-    return sorted(paths, key=lambda path: path.stat().st_mtime)
-
-
-class ScanSummary(NamedTuple):
-    """One line of a list of spooled scans."""
-
-    scan_id: str
-    state: str
-    modified: float
-    n_bytes: int
-    n_shots: dict[str, int]
-
-
-def summary(path: Path) -> ScanSummary:
-    """What a file holds; raises `SpoolError`."""
-    reader = SpoolReader.at(path)
-    try:
-        scan_id, n_shots = "?", dict[str, int]()
-        while (record := reader.next()) is not None:
-            scan_id = record.scan_id
-            if isinstance(record, Shot):
-                n_shots[record.shot_kind.value] = n_shots.get(record.shot_kind.value, 0) + 1
-        state = os.fstat(reader.fd)
-        return ScanSummary(scan_id, path.suffix.removeprefix("."), state.st_mtime, state.st_size, n_shots)
-    finally:
-        reader.close()
+    dated = []
+    for path in (path for suffix in _SUFFIXES for path in directory.glob(f"*{suffix}")):
+        with contextlib.suppress(FileNotFoundError):  # the daemon renames and removes meanwhile
+            dated.append((path.stat().st_mtime, path))
+    return [path for _, path in sorted(dated)]
 
 
 def damaged_at(path: Path) -> int | None:
