@@ -28,6 +28,7 @@ from scanner_agent.records import (
     SpectrumFrame,
     SpectrumPart,
     Trigger,
+    TriggerState,
     Verdict,
 )
 from scanner_agent.wire.published import AnyRecord
@@ -35,6 +36,7 @@ from scanner_agent.wire.published import AnyRecord
 K = TypeVar("K")
 V = TypeVar("V")
 _KEPT_INTERVALS = 7
+_OPEN = (TriggerState.PROPOSED, TriggerState.ACTIVE)
 
 
 class Link(StrEnum):
@@ -64,7 +66,14 @@ class Update:
     sequence: int = 0
 
 
-Message = LinkChanged | Update | ScanSnapshot | Health
+@dataclass(frozen=True)
+class OpenTriggers:
+    """All triggers that are open now, as the daemon answers when asked."""
+
+    triggers: tuple[Trigger, ...]
+
+
+Message = LinkChanged | Update | ScanSnapshot | Health | OpenTriggers
 
 
 @dataclass(frozen=True)
@@ -189,6 +198,8 @@ def after(state: ViewState, message: Message, at: float) -> ViewState:
         return _after_link(state, message, at)
     if isinstance(message, Health):
         return replace(state, health=message, health_at=at)
+    if isinstance(message, OpenTriggers):
+        return _with_open_triggers(state, message.triggers)
     if isinstance(message, ScanSnapshot):
         return _with_scan(state, _from_snapshot(state, message, at))
     return _after_update(state, message, at)
@@ -198,6 +209,16 @@ def _after_link(state: ViewState, message: LinkChanged, at: float) -> ViewState:
     since = state.link_since if message.link is state.link else at
     state = replace(state, link=message.link, link_text=message.text, link_since=since)
     return _all_incomplete(state) if message.link is Link.LOST else state
+
+
+def _with_open_triggers(state: ViewState, triggers: tuple[Trigger, ...]) -> ViewState:
+    """Those that were open and are no longer have come to an end that was missed: they are not shown any more."""
+    for scan in state.scans.values():
+        known = {t.trigger_id: t for t in scan.triggers.values() if t.state not in _OPEN}
+        known |= {trigger.trigger_id: trigger for trigger in triggers if trigger.scan_id == scan.scan_id}
+        if known != scan.triggers:
+            state = _with_scan(state, replace(scan, triggers=MappingProxyType(known)))
+    return state
 
 
 def _after_update(state: ViewState, update: Update, at: float) -> ViewState:

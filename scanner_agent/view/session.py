@@ -12,7 +12,7 @@ from collections.abc import Callable
 import msgspec
 
 from scanner_agent.errors import RemoteProtocolError
-from scanner_agent.view.model import Link, LinkChanged, Message, Update, ViewState, after, wanted
+from scanner_agent.view.model import Link, LinkChanged, Message, OpenTriggers, Update, ViewState, after, wanted
 from scanner_agent.wire.follow import ControlClient, ControlError, Subscriber
 from scanner_agent.wire.published import Heartbeat, Publication, topic_of
 from scanner_agent.wire.sockets import DEFAULT_URL, ClientKeys
@@ -101,6 +101,7 @@ class Session:
             health = self._control.health()
             for line in reversed(lines):
                 self._take(self._control.snapshot(line.scan_id))
+            self._take(OpenTriggers(self._control.triggers()))
         except (ControlError, RemoteProtocolError) as error:
             self._take(LinkChanged(Link.CONNECTING, str(error)))
             return False
@@ -114,6 +115,7 @@ class Session:
         self._asked_at[scan_id] = now
         try:
             self._take(self._control.snapshot(scan_id))
+            self._take(OpenTriggers(self._control.triggers()))
         except (ControlError, RemoteProtocolError):
             return  # asked again in a second
 

@@ -1,6 +1,7 @@
 """A worker with a small pipeline instead of the real one. Run as a script with the link's file descriptor.
 
-A header's `scanner` field can ask for trouble: `raise 5`, `segfault 5`, `hang 5` at metabolite shot 5.
+A header's `scanner` field can ask for trouble: `raise 5`, `segfault 5`, `hang 5` at metabolite shot 5; with `stop 5`
+the verdict is stop from there on.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ from scanner_agent.daemon.worker import run
 from scanner_agent.records import (
     Advice,
     Assessment,
+    Finding,
+    FindingKind,
     Provenance,
     Quality,
     ScanEnd,
     ScanHeader,
     ScanReport,
     ScanSnapshot,
+    Severity,
     Shot,
     ShotKind,
     ShotTrack,
@@ -29,6 +33,8 @@ from scanner_agent.records import (
     Timing,
     Verdict,
 )
+
+_MOVED = Finding(kind=FindingKind.MOTION_DURING_SCAN, severity=Severity.STOP, first_shot=0, text="The head moved.")
 
 
 class FakePipeline:
@@ -38,6 +44,9 @@ class FakePipeline:
         self.header, self.replay = header, replay
         self.tracks: list[ShotTrack] = []
         self.assessment: Assessment | None = None
+        what, _, at = (header.scanner or "").partition(" ")
+        self._stops_at = int(at) if what == "stop" else None
+        self.calls = False
 
     def _trouble(self, shot: Shot) -> None:
         what, _, at = (self.header.scanner or "").partition(" ")
@@ -54,6 +63,8 @@ class FakePipeline:
             return []
         self._trouble(shot)
         energy = float(np.mean(np.abs(shot.data) ** 2))
+        if self._stops_at is not None and shot.shot_index >= self._stops_at:
+            self.calls = True
         self.tracks.append(ShotTrack(index=shot.shot_index, used=energy > 0, amplitude=energy))
         self.assessment = Assessment(
             scan_id=self.header.scan_id,
@@ -61,9 +72,10 @@ class FakePipeline:
             n_shots_used=len(self.tracks),
             n_shots_left_out=0,
             n_shots_planned=self.header.n_shots_planned,
-            verdict=Verdict.COLLECTING,
-            advice=Advice.CONTINUE,
-            advice_text="Go on.",
+            verdict=Verdict.STOP if self.calls else Verdict.COLLECTING,
+            advice=Advice.REPEAT if self.calls else Advice.CONTINUE,
+            advice_text="Repeat it." if self.calls else "Go on.",
+            findings=(_MOVED,) if self.calls else (),
             quality=Quality(n_shots_used=len(self.tracks)),
             track=self.tracks[-1],
         )
@@ -84,9 +96,10 @@ class FakePipeline:
         return ScanReport(
             scan=self.header,
             end=end,
-            verdict=Verdict.GOOD,
-            advice=Advice.CONTINUE,
-            advice_text="Done.",
+            verdict=Verdict.STOP if self.calls else Verdict.GOOD,
+            advice=Advice.REPEAT if self.calls else Advice.CONTINUE,
+            advice_text="Repeat it." if self.calls else "Done.",
+            findings=(_MOVED,) if self.calls else (),
             quality=Quality(n_shots_used=len(tracks), noise_sd=float(sum(t.amplitude or 0.0 for t in tracks))),
             shots=tracks,
             timing=Timing(total_ms=1.0),
