@@ -383,6 +383,31 @@ def list_scans(directory: Path) -> list[Path]:
     return [path for _, path in sorted(dated)]
 
 
+class ScanSummary(NamedTuple):
+    """One line of a list of spooled scans."""
+
+    scan_id: str
+    state: str
+    modified: float
+    n_bytes: int
+    n_shots: dict[str, int]
+
+
+def summary(path: Path) -> ScanSummary:
+    """What a file holds; raises `SpoolError`."""
+    reader = SpoolReader.at(path)
+    try:
+        scan_id, n_shots = "?", dict[str, int]()
+        while (record := reader.next()) is not None:
+            scan_id = record.scan_id
+            if isinstance(record, Shot):
+                n_shots[record.shot_kind.value] = n_shots.get(record.shot_kind.value, 0) + 1
+        state = os.fstat(reader.fd)
+        return ScanSummary(scan_id, path.suffix.removeprefix("."), state.st_mtime, state.st_size, n_shots)
+    finally:
+        reader.close()
+
+
 def damaged_at(path: Path) -> int | None:
     """Byte at which a file stops being sound, None if it is sound to its end; raises `SpoolError`."""
     reader = SpoolReader.at(path)
