@@ -43,6 +43,10 @@ class WireLimits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Largest shot, bytes."""
     max_open_scans: Annotated[int, Meta(ge=1, le=1000)] = 16
     """Scans under way at once."""
+    max_messages_per_s: Positive = 2000.0
+    """Messages a second from one peer; more are refused, to be sent again."""
+    max_new_scans_per_minute: Positive = 600.0
+    """Scans announced in a minute, all peers together."""
     max_queued_messages: Annotated[int, Meta(ge=1, le=100_000)] = 64
     """Messages that wait in a socket per peer before the peer has to wait."""
 

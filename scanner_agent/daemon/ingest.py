@@ -34,6 +34,7 @@ from scanner_agent.daemon.link import Message
 from scanner_agent.daemon.notify import Notifier
 from scanner_agent.daemon.outcome import Outcome
 from scanner_agent.daemon.publisher import Publisher
+from scanner_agent.daemon.rates import Allowance
 from scanner_agent.daemon.sockets import Sockets
 from scanner_agent.daemon.supervisor import WORKER_COMMAND, Supervisor
 from scanner_agent.daemon.tries import TryBook
@@ -77,6 +78,7 @@ class Ingest:
         self._outcome = Outcome(self._state, self._triggers, self._audit)
         self._intake = Intake(config, self.spool, instance=self.instance, version=__version__)
         self._supervisor = Supervisor(config, self._tries, worker_command)
+        self._rates = Allowance(config.wire.max_messages_per_s, 2 * _BATCH_MESSAGES)
         self._notifier = Notifier()
         self._metrics = _metrics(config)
         self._clock = ClockWatch()
@@ -171,6 +173,9 @@ class Ingest:
                 break
             if not received.allowed:
                 self._sockets.send("ingest", received.peer, encode_reply(self._intake.not_allowed(received.frames)))
+                continue
+            if not self._rates.take(received.peer):
+                self._sockets.send("ingest", received.peer, encode_reply(self._intake.too_fast(received.frames)))
                 continue
             peers.append(received.peer)
             batch.append(received.frames)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from scanner_agent.config import AgentConfig
+from scanner_agent.daemon.rates import Allowance
 from scanner_agent.errors import RemoteProtocolError, SpoolError
 from scanner_agent.records import EndStatus, ScanEnd, ScanHeader, Shot
 from scanner_agent.spool import ScanFile, Spool, scan_key
@@ -27,7 +28,7 @@ from scanner_agent.wire.codec import (
 
 MAX_GAPS = 16
 """Gaps named in one acknowledgement."""
-_TRY_AGAIN = frozenset({"disk_full", "spool_failed", "too_many_scans"})
+_TRY_AGAIN = frozenset({"disk_full", "spool_failed", "too_many_scans", "too_fast"})
 
 
 class Intake:
@@ -44,6 +45,7 @@ class Intake:
         self.trouble: str | None = None
         """Why nothing can be kept now."""
         self._disk_low: str | None = None
+        self._new_scans = Allowance(config.wire.max_new_scans_per_minute / 60.0, 100)
         self.touched: set[str] = set()
         """Scans that got something since this was last cleared."""
 
@@ -81,6 +83,11 @@ class Intake:
         """Answer to a peer whose key is not (or no longer) on the list."""
         self.refused += 1
         return self._refusal(frames, "not_allowed", "this key may not send shots")
+
+    def too_fast(self, frames: Sequence[Buffer]) -> Refusal:
+        """Answer to a peer that sends more than its share."""
+        self.refused += 1
+        return self._refusal(frames, "too_fast", "too many messages at once: wait a little")
 
     def _refusal(self, frames: Sequence[Buffer], reason: str, text: str) -> Refusal:
         of, scan_id, kind, index = identity_of(frames)
@@ -154,6 +161,8 @@ class Intake:
         n_open = sum(scan.end is None for scan in self.spool.scans.values())
         if n_open >= self._config.wire.max_open_scans:
             raise RemoteProtocolError("too_many_scans", f"{n_open} scans are under way already")
+        if not self._new_scans.take(b""):
+            raise RemoteProtocolError("too_many_scans", "too many new scans in a short time")
 
     def close_silent(self) -> list[str]:
         """End scans that nothing was heard of for long, as aborted; their ids."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from scanner_agent.records import Assessment, ScanHeader, ScanReport
 from scanner_agent.scan_protocol import match_protocol
 from scanner_agent.spool import SpoolReader
 
+log = logging.getLogger(__name__)
 _BATCH = 50
 _NOTE_EVERY_S = 10.0
 
@@ -66,7 +68,11 @@ class Outcome:
             self._triggers.consider(record, occasion)
         if isinstance(record, ScanReport):
             verdict, advice = record.verdict.value, record.advice.value
-            self._audit.add("verdict", scan_id=entry.scan_id, verdict=verdict, advice=advice, cursor=entry.cursor)
+            head = self._audit.add(
+                "verdict", scan_id=entry.scan_id, verdict=verdict, advice=advice, cursor=entry.cursor
+            )
+            # Into the system's journal too: there it is out of reach of who rewrites the audit file.
+            log.info("scan %s: %s; audit line %d, head %s", entry.scan_id, verdict, head.lines, head.hash)
             self._facts.pop(entry.scan_id, None)
 
     def _fact(self, scan_id: str, result: Assessment | ScanReport) -> tuple[str | None, str]:
