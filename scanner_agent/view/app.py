@@ -12,6 +12,7 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.events import Resize
+from textual.message import Message
 from textual.widgets import Static
 
 from scanner_agent.records import Verdict
@@ -44,6 +45,17 @@ class Block(Static):
         if self._shown is None or text != self._shown or text.spans != self._shown.spans:
             self._shown = text
             self.update(text)
+
+
+class PlotBlock(Block):
+    """A block whose content depends on its size."""
+
+    class Resized(Message):
+        """It has another size now."""
+
+    def on_resize(self, _event: Resize) -> None:
+        """Have it drawn again."""
+        self.post_message(self.Resized())
 
 
 class WatchApp(App[int]):
@@ -131,8 +143,8 @@ class WatchApp(App[int]):
         yield Block("request")
         with Container(id="body"):
             with Vertical(id="left"):
-                yield Block("spectrum")
-                yield Block("shots")
+                yield PlotBlock("spectrum")
+                yield PlotBlock("shots")
             with VerticalScroll(id="table_scroll"):
                 yield Block("table")
         yield Block("keys")
@@ -146,6 +158,10 @@ class WatchApp(App[int]):
         """Draw at the new size."""
         self._drawn = ()
         self.call_after_refresh(self.redraw)
+
+    def on_plot_block_resized(self, _message: PlotBlock.Resized) -> None:
+        """Draw the plots at their new size."""
+        self._draw_plots(self._scan())
 
     # -- drawing ------------------------------------------------------------------------------------------------
 
@@ -164,7 +180,7 @@ class WatchApp(App[int]):
         words = panel(state, scan_id, at)
         self._draw_words(state, words, scan)
         self._ring(state)
-        self.call_after_refresh(self._draw_body, scan)
+        self._draw_body(scan)
 
     def _draw_words(self, state: ViewState, words: Panel, scan: ScanView | None) -> None:
         width, height = self.size
@@ -186,7 +202,7 @@ class WatchApp(App[int]):
         self._block("reason").styles.max_height = 2 * spare
         self._block("reason").show("\n".join(words.reasons[:spare]))
         self._line("progress", _bar(scan, words.progress, width))
-        self._line("forecast", words.forecast)
+        self._line("forecast", _cut(words.forecast, width))
         self._line("visit", words.visit if height >= 26 else "")
         self._line("request", words.request)
         self._block("keys").show(self._keys(state, scan))
@@ -197,16 +213,17 @@ class WatchApp(App[int]):
         for name, container in (("spectrum", "spectrum"), ("shots", "shots"), ("table", "table_scroll")):
             self.query_one(f"#{container}").set_class(not wide and name != self._pane, "hidden")
         self.query_one("#left").set_class(not wide and self._pane == "table", "hidden")
-        self.call_after_refresh(self._draw_plots, scan)
+        self._draw_plots(scan)
 
     def _draw_plots(self, scan: ScanView | None) -> None:
+        blocks = {block.id: block for block in self.query(Block)}  # none while the application ends
         for name, plot in (("spectrum", self._spectrum), ("shots", self._shots)):
-            block = self._block(name)
-            width, height = block.size
-            if block.display and width >= 20 and height >= 4:
-                text = plot(scan, width, height) if scan is not None else ""
+            block = blocks.get(name)
+            if block is not None and block.display and block.size.width >= 20 and block.size.height >= 4:
+                text = plot(scan, *block.size) if scan is not None else ""
                 block.show(Text.from_ansi(text or _EMPTY, no_wrap=True))
-        self._block("table").show(_table(scan) if scan is not None else _EMPTY)
+        if "table" in blocks:
+            blocks["table"].show(_table(scan) if scan is not None else _EMPTY)
 
     def _spectrum(self, scan: ScanView, width: int, height: int) -> str:
         if not scan.parts:
@@ -321,7 +338,7 @@ class WatchApp(App[int]):
             self._ask_person(_ACTIONS[name](scan))
 
     def _scan(self) -> ScanView | None:
-        state = self._latest()
+        state = self._frozen[0] if self._frozen is not None else self._latest()
         scan_id = self._scan_id(state)
         return state.scans[scan_id] if scan_id is not None else None
 
@@ -349,6 +366,13 @@ _ACTIONS: dict[str, Callable[[ScanView], actions.Action]] = {
     "mark": actions.mark,
     "ask": actions.ask,
 }
+
+
+def _cut(text: str, width: int) -> str:
+    """As many of its parts as fit."""
+    while len(text) > width and ", " in text:
+        text = text.rsplit(", ", 1)[0]
+    return text
 
 
 def _bar(scan: ScanView | None, text: str, width: int) -> str:

@@ -65,12 +65,14 @@ def spectrum(
         _line(figure, part.ppm, fit, "braille", "red", colour)
     low, high = min(part.ppm), max(part.ppm)
     names = {m.name for m in metabolites if m.spectrum == part.spectrum}
-    placed: list[float] = []
+    row = 1.4 * span / max(1, height)
     room = 6.0 * (high - low) / max(1, width)
-    for name, (label, ppm) in _LABELS.items():
-        if name in names and low <= ppm <= high and all(abs(ppm - other) >= room for other in placed):
-            placed.append(ppm)
-            figure.draw(figure.text(ppm, top + 0.1 * span, label, alignment="center"))
+    previous, lower = -10.0, False
+    for ppm, label in sorted((ppm, label) for name, (label, ppm) in _LABELS.items() if name in names):
+        if low <= ppm <= high:
+            lower = ppm - previous < room and not lower  # neighbours take turns at standing a row lower
+            previous = ppm
+            figure.draw(figure.text(ppm, top + 0.1 * span - lower * row, label, alignment="center"))
     ticks = [t / 2 for t in range(math.ceil(2 * low), math.floor(2 * high) + 1)]
     ruler = figure.ruler("x")
     ruler.lim(low, high)
