@@ -9,21 +9,28 @@ from scanner_agent.jit import njit
 
 
 @njit
-def solve_positive(matrix: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Solve a symmetric positive definite system (n, n) x = (n,) by Cholesky; tiny pivots are lifted."""
-    n = right.size
+def cholesky(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Lower factor (n, n) of a symmetric positive definite matrix; tiny pivots are lifted."""
+    n = matrix.shape[0]
     factor = np.zeros((n, n))
-    x = np.zeros(n)
     for i in range(n):
         for j in range(i + 1):
             total = matrix[i, j]
             for k in range(j):
                 total -= factor[i, k] * factor[j, k]
             if i == j:
-                floor = 1e-13 * abs(matrix[i, i]) + 1e-300
-                factor[i, i] = np.sqrt(max(total, floor))
+                factor[i, i] = np.sqrt(max(total, 1e-14 * abs(matrix[i, i]) + 1e-300))
             else:
                 factor[i, j] = total / factor[j, j]
+    return factor
+
+
+@njit
+def solve_positive(matrix: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Solve a symmetric positive definite system (n, n) x = (n,) by Cholesky; tiny pivots are lifted."""
+    n = right.size
+    factor = cholesky(matrix)
+    x = np.zeros(n)
     for i in range(n):
         total = right[i]
         for k in range(i):
@@ -62,13 +69,16 @@ def nonnegative(
             if part[k] <= 0.0:
                 free[index[k]] = False
     for _ in range(3 * n):
-        gradient = right - gram @ x
         best = -1
         height = tolerance
         for k in range(n):
-            if not free[k] and gradient[k] > height:
-                height = gradient[k]
-                best = k
+            if not free[k]:
+                gradient = right[k]
+                for i in range(n):
+                    gradient -= gram[k, i] * x[i]
+                if gradient > height:
+                    height = gradient
+                    best = k
         if best < 0:
             break
         free[best] = True
@@ -118,3 +128,49 @@ def best_phase_and_shift(
             if gain > best_gain:
                 best_shift, best_phase, best_gain = s, p, gain
     return best_shift, best_phase, best_gain
+
+
+@njit
+def shaped(
+    columns: NDArray[np.complex128],
+    common: NDArray[np.complex128],
+    shifts_hz: NDArray[np.float64],
+    widths_hz: NDArray[np.float64],
+    step_s: float,
+    n_positive: int,
+) -> NDArray[np.complex128]:
+    """FIDs (n_terms, n_band) given a line shape of their own: columns * common * exp(2 pi i shift t - pi width |t|).
+
+    Times are `step_s` apart, the first `n_positive` from zero upward, the others negative (the end of the array is
+    just before zero). Powers are made by multiplication, which exp() of every point would cost most of the time.
+    """
+    n_terms, n = columns.shape
+    out = np.empty((n_terms, n), dtype=np.complex128)
+    for m in range(n_terms):
+        decay = np.exp(-np.pi * widths_hz[m] * step_s)
+        angle = 2.0 * np.pi * shifts_hz[m] * step_s
+        forward = decay * (np.cos(angle) + 1j * np.sin(angle))
+        backward = decay * (np.cos(angle) - 1j * np.sin(angle))
+        power = 1.0 + 0.0j
+        for j in range(n_positive):
+            out[m, j] = columns[m, j] * common[j] * power
+            power *= forward
+        power = backward
+        for j in range(n - 1, n_positive - 1, -1):
+            out[m, j] = columns[m, j] * common[j] * power
+            power *= backward
+    return out
+
+
+@njit
+def half_solved(factor: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`factor`^-1 rows' as (n_rows, n): forward substitution of every row."""
+    n_rows, n = rows.shape
+    out = np.empty((n_rows, n))
+    for r in range(n_rows):
+        for i in range(n):
+            total = rows[r, i]
+            for k in range(i):
+                total -= factor[i, k] * out[r, k]
+            out[r, i] = total / factor[i, i]
+    return out

@@ -27,14 +27,17 @@ IN_VIVO_DURATION_S = 0.45
 PHANTOM_DURATION_S = 1.1
 IN_VIVO_DAMPING_HZ = 1.5
 PHANTOM_DAMPING_HZ = 0.4
+FADE_POINTS = 40
+GAUSSIAN_LASTS = 2.2
+"""A Gaussian line's FID is below 1e-7 after this, over its FWHM in Hz."""
 GUARD_PPM = 0.8
 """Band kept on both sides of the fit window, so that line shapes can be changed inside it."""
 KNOTS_PER_PPM = 10.0
 NEGLIGIBLE = 2e-3
 """Columns whose energy within the window is below this fraction of the largest (squared) are not fitted."""
 
-STRONG = ("NAA", "Cr", "PCr", "GPC", "PCh", "Cho", "Glu", "Ins", "Ace", "Lac")
-"""Metabolites without an expected ratio: they are what ratios refer to, or are seen well by themselves."""
+STRONG = ("NAA", "Cr", "GPC", "Cho", "Glu", "Ins", "Ace")
+"""Metabolites that are seen well by themselves: templates of the start values."""
 REFERENCE_WEIGHTS = {"NAA": 1.0, "NAAG": 1.0, "Cr": 1.0, "PCr": 1.0, "GPC": 3.0, "PCh": 3.0, "Cho": 3.0}
 """LCModel's denominator of expected ratios: tNAA + tCr + 3 tCho."""
 EXPECTED_RATIOS = {
@@ -69,6 +72,8 @@ class PreparedBasis:
     """(n_window,) descending."""
     time_s: NDArray[np.float64]
     """(n_band,) signed times of the band's FID."""
+    n_positive: int
+    """The first of them, from 0 upward; the others are negative."""
     columns: NDArray[np.complex128]
     """(n_terms, n_band) FIDs of the terms in the band, shifted to the band's centre."""
     widths_hz: NDArray[np.float64]
@@ -189,7 +194,14 @@ def prepare(
     columns = ifft(np.fft.ifftshift(spectra, axes=-1), axis=-1)
     step_s = n_filled * dwell_time_s / n_band
     index = np.arange(n_band)
-    signed = np.where(index < (3 * n_band) // 4, index, index - n_band) * step_s
+    n_positive = (3 * n_band) // 4
+    signed = np.where(index < n_positive, index, index - n_band) * step_s
+
+    lasting = np.full(len(final_names), n_used * dwell_time_s)
+    widths_hz = np.array([f0 * t.mean_fwhm_ppm for t in terms if t.name in final_names])
+    if widths_hz.size:
+        lasting[-widths_hz.size :] = np.minimum(lasting[-widths_hz.size :], GAUSSIAN_LASTS / widths_hz)
+    columns *= _support(signed, lasting)
 
     ppm = all_ppm[inside]
     window = (offsets[inside]) % n_band
@@ -210,8 +222,9 @@ def prepare(
         window=window,
         ppm=ppm,
         time_s=signed,
+        n_positive=n_positive,
         columns=columns,
-        widths_hz=np.array([f0 * t.mean_fwhm_ppm for t in terms if t.name in final_names]),
+        widths_hz=widths_hz,
         splines=splines,
         spline_gram=splines.T @ splines,
         roughness=difference.T @ difference,
@@ -221,6 +234,17 @@ def prepare(
         protons=unit,
         damping_hz=damping_hz,
     )
+
+
+def _support(time_s: NDArray[np.float64], lasting_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n_terms, n_band) 1 where a term's FID lives, fading to 0 outside.
+
+    Cutting the band out rings before time 0 and after the end, weakly but for long; derivatives by widths weigh that
+    with the squared time. Fading it changes the spectrum at the band's edges only, outside the fit window.
+    """
+    fade = FADE_POINTS * float(time_s[1] - time_s[0])
+    outside = np.maximum(np.maximum(-time_s, time_s - lasting_s[:, None]), 0.0)
+    return 0.5 + 0.5 * np.cos(np.pi * np.clip(outside / fade, 0.0, 1.0))
 
 
 def spline_basis(ppm: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:

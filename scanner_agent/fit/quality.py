@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve
 
 from scanner_agent.fit.lipids import lipid_ratio
 from scanner_agent.fit.result import EDITED_SUMS, SUMS, FitResult
-from scanner_agent.fit.solver import GAUSS, LORENTZ, PHASE0, PHASE1, SHIFT, Problem, Solution
+from scanner_agent.fit.solver import (
+    GAUSS,
+    LORENTZ,
+    PHASE0,
+    PHASE1,
+    SHIFT,
+    Problem,
+    Solution,
+    baseline_under,
+    spline_solve,
+)
 from scanner_agent.fit.start import OFFSET_PPM, StartValues
 from scanner_agent.fit.uncertainty import covariances
 from scanner_agent.fit.water_removal import WaterModel
@@ -50,11 +59,9 @@ def summarise(
     unit = problem.unit
     model = linear.amplitudes @ linear.terms.real
     rest = linear.data.real - model
-    splined = prep.splines.T @ rest
-    baseline = prep.splines @ cho_solve(linear.baseline_factor, splined)
+    baseline = baseline_under(problem, linear, rest)
     residual = rest - baseline
-    smooth = cho_solve(linear.baseline_factor, prep.spline_gram)
-    freedom = float(np.trace(smooth))
+    freedom = float(np.trace(spline_solve(linear.baseline_factor, prep.spline_gram)))
     n_parameters = freedom + np.count_nonzero(linear.free) + 0.5 * p.vector().size
     dof = max(residual.size - n_parameters, 0.25 * residual.size)
     quality = float(residual @ residual / dof)

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import fft
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_solve
 
-from scanner_agent.fit.kernels import nonnegative
+from scanner_agent.fit.kernels import cholesky, half_solved, nonnegative, shaped
 from scanner_agent.fit.prepare import PreparedBasis
 
 N_GLOBAL = 6
@@ -31,6 +31,10 @@ PHANTOM_SHIFT_SD_PPM, PHANTOM_SHIFT_BOUND_PPM = 0.01, 0.04
 """A phantom's temperature and pH move lines by hundredths of a ppm."""
 WIDTH_SD_HZ, WIDTH_BOUND_HZ = 0.25, 1.5
 OFFSET_BOUND_PPM = 0.36
+LEAST_DENOMINATOR = 0.15
+"""Share of the strongest amplitude that the denominator of an expected ratio counts as at least."""
+SETTLED = 0.02
+"""The descent ends when a step lowers the cost, a chi^2, by less than this: well below any parameter's own error."""
 TAIL = 4.0
 """Degrees of freedom of the Student-t priors on shifts and widths: a term that insists may move."""
 
@@ -90,6 +94,8 @@ class Columns:
     """(n_terms + 1, n_terms + 1) of the real parts, data last."""
     on_splines: NDArray[np.float64]
     """(n_terms + 1, n_splines)"""
+    fids: NDArray[np.complex128]
+    """(n_terms, n_band)"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,23 +112,23 @@ class Linear:
     right: NDArray[np.float64]
     cost: float
     """chi^2 with all priors, over the inflation."""
-    baseline_factor: tuple[NDArray[np.float64], bool]
+    baseline_factor: NDArray[np.float64]
+    """Lower Cholesky factor of the splines' penalised normal matrix."""
 
 
 def _shape(problem: Problem, p: Parameters) -> NDArray[np.complex128]:
     """(n_terms, n_band) FIDs of the terms at the parameters."""
     prep = problem.prep
     t = prep.time_s
-    decay_t = np.abs(t)
-    n = prep.n_metabolites
-    shared = np.exp(2j * np.pi * p.shared[SHIFT] * t - GAUSS_RATE * p.shared[GAUSS] * t * t)
-    fids = prep.columns * shared
-    rate = 2j * np.pi * p.shifts_hz
-    decay = -np.pi * (p.widths_hz + p.shared[LORENTZ] - prep.damping_hz)
-    fids[:n] *= np.exp(np.outer(rate, t) + np.outer(decay, decay_t))
-    if prep.widths_hz.size:
+    n, n_terms = prep.n_metabolites, prep.columns.shape[0]
+    common = np.exp(2j * np.pi * p.shared[SHIFT] * t - GAUSS_RATE * p.shared[GAUSS] * t * t)
+    shifts, widths = np.zeros(n_terms), np.zeros(n_terms)
+    shifts[:n] = p.shifts_hz
+    widths[:n] = p.widths_hz + p.shared[LORENTZ] - prep.damping_hz
+    fids = shaped(prep.columns, common, shifts, widths, prep.band_step_s, prep.n_positive)
+    if prep.widths_hz.size and p.shared[MM_WIDTH] != 0.0:
         fids[n:] *= np.exp(np.outer(-GAUSS_RATE * p.shared[MM_WIDTH] * prep.widths_hz**2, t * t))
-    return np.asarray(fids, dtype=np.complex128)
+    return fids
 
 
 def _phase(prep: PreparedBasis, p: Parameters) -> NDArray[np.complex128]:
@@ -168,8 +174,9 @@ def ratio_precision(prep: PreparedBasis, amplitudes: NDArray[np.float64]) -> NDA
     if prep.ratio_rows.shape[0] == 0:
         return np.zeros((prep.columns.shape[0], prep.columns.shape[0]))
     sd = prep.ratio_scale @ amplitudes
-    # A denominator of zero must not make a prior infinitely stiff.
-    floor = 1e-3 * np.max(amplitudes, initial=0.0) * np.max(prep.ratio_scale, axis=1) + 1e-300
+    # A denominator near zero must not make a prior stiff.
+    strongest = np.max(amplitudes[: prep.n_metabolites], initial=0.0)
+    floor = LEAST_DENOMINATOR * strongest * np.max(prep.ratio_scale, axis=1) + 1e-300
     rows = prep.ratio_rows / np.maximum(sd, floor)[:, None]
     weight = _prior_weight(rows @ amplitudes)
     return np.asarray((rows.T * weight) @ rows)
@@ -178,17 +185,19 @@ def ratio_precision(prep: PreparedBasis, amplitudes: NDArray[np.float64]) -> NDA
 def assemble(problem: Problem, p: Parameters) -> Columns:
     """Spectra of terms and data at the parameters."""
     prep = problem.prep
-    terms = fft(_shape(problem, p), axis=-1, overwrite_x=True)[:, prep.window] / problem.unit
+    fids = _shape(problem, p)
+    terms = fft(fids, axis=-1)[:, prep.window] / problem.unit
     data = _phase(prep, p) * problem.spectrum
     stacked = np.concatenate([terms.real, data.real[None]])
-    return Columns(terms, data, stacked @ stacked.T, stacked @ prep.splines)
+    return Columns(terms, data, stacked @ stacked.T, stacked @ prep.splines, fids)
 
 
 def condense(problem: Problem, p: Parameters, columns: Columns, free: NDArray[np.bool_]) -> Linear:
     """Amplitudes and cost with the baseline eliminated; `free` are the terms to begin with above zero."""
     prep = problem.prep
-    factor = cho_factor(prep.spline_gram + (problem.inflation / p.baseline_sd**2) * prep.roughness, lower=True)
-    inner = columns.products - columns.on_splines @ cho_solve(factor, columns.on_splines.T)
+    factor = cholesky(prep.spline_gram + (problem.inflation / p.baseline_sd**2) * prep.roughness)
+    half = half_solved(factor, columns.on_splines)
+    inner = columns.products - half @ half.T
     n = columns.terms.shape[0]
     gram = inner[:n, :n] + problem.inflation * problem.ratios
     right = np.ascontiguousarray(inner[:n, n])
@@ -203,8 +212,18 @@ def condense(problem: Problem, p: Parameters, columns: Columns, free: NDArray[np
 def chi_square(problem: Problem, linear: Linear) -> float:
     """Sum of squares of what amplitudes and baseline leave, in units of noise."""
     rest = linear.data.real - linear.amplitudes @ linear.terms.real
+    return float(np.sum((rest - baseline_under(problem, linear, rest)) ** 2))
+
+
+def baseline_under(problem: Problem, linear: Linear, rest: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n_window,) penalised spline through `rest`, the data without the terms."""
     splines = problem.prep.splines
-    return float(np.sum((rest - splines @ cho_solve(linear.baseline_factor, splines.T @ rest)) ** 2))
+    return np.asarray(splines @ spline_solve(linear.baseline_factor, splines.T @ rest))
+
+
+def spline_solve(factor: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Solve the splines' normal equations, `right` (n_splines,) or (n_splines, k)."""
+    return np.asarray(cho_solve((factor, True), right, check_finite=False))
 
 
 def evaluate(problem: Problem, p: Parameters, free: NDArray[np.bool_] | None = None) -> Linear:
@@ -214,12 +233,12 @@ def evaluate(problem: Problem, p: Parameters, free: NDArray[np.bool_] | None = N
     return condense(problem, p, assemble(problem, p), free)
 
 
-def jacobian(problem: Problem, p: Parameters, linear: Linear) -> NDArray[np.float64]:
+def jacobian(problem: Problem, linear: Linear) -> NDArray[np.float64]:
     """(n_parameters, n_window) derivatives of the fitted real spectrum by `Parameters.vector()`, model only."""
     prep = problem.prep
     n = prep.n_metabolites
     t = prep.time_s
-    fids = _shape(problem, p) * linear.amplitudes[:, None]
+    fids = linear.columns.fids * linear.amplitudes[:, None]
     total = fids.sum(axis=0)
     gauss = fft(-GAUSS_RATE * t * t * total)[prep.window] / problem.unit
     timed = fft(fids[:n] * t, axis=-1, overwrite_x=True)[:, prep.window] / problem.unit
@@ -276,7 +295,7 @@ def solve(problem: Problem, p: Parameters, linear: Linear | None = None, max_ite
     while iterations < max_iterations:
         iterations += 1
         step_ok = False
-        rows = jacobian(problem, p, linear)
+        rows = jacobian(problem, linear)
         gradient_rows = rows.copy()
         gradient_rows[PHASE0] = -linear.data.imag
         gradient_rows[PHASE1] = -linear.data.imag * (prep.ppm - PHASE_PIVOT_PPM)
@@ -284,9 +303,10 @@ def solve(problem: Problem, p: Parameters, linear: Linear | None = None, max_ite
         columns = linear.terms.real[active]
         stacked = np.concatenate([columns, rows])
         on_splines = stacked @ prep.splines
-        hessian = stacked @ stacked.T - on_splines @ cho_solve(linear.baseline_factor, on_splines.T)
+        half = half_solved(linear.baseline_factor, on_splines)
+        hessian = stacked @ stacked.T - half @ half.T
         residual = linear.data.real - linear.amplitudes @ linear.terms.real
-        residual = residual - prep.splines @ cho_solve(linear.baseline_factor, prep.splines.T @ residual)
+        residual = residual - baseline_under(problem, linear, residual)
         k = columns.shape[0]
         hessian[:k, :k] = linear.gram[np.ix_(active, active)]
         mean, sd, weight = priors(prep, p)
@@ -300,7 +320,9 @@ def solve(problem: Problem, p: Parameters, linear: Linear | None = None, max_ite
         reduced[np.diag_indices_from(reduced)] += precision
         diagonal = np.diag(reduced).copy()
         diagonal = np.maximum(diagonal, 1e-12 * diagonal.max())
-        for _ in range(6):
+        tries = 0
+        while tries < 6:
+            tries += 1
             lifted = reduced + np.diag(damping * diagonal + 1e-12 * diagonal.max())
             move = np.linalg.solve(lifted, gradient)
             trial = p.moved(_bounded(prep, vector + move))
@@ -314,8 +336,8 @@ def solve(problem: Problem, p: Parameters, linear: Linear | None = None, max_ite
             break
         gain = linear.cost - new.cost
         p, linear = trial, new
-        damping = max(damping * 0.1, 1e-9)
-        if gain < 0.02:
+        damping = max(damping * 0.1, 1e-9) if tries == 1 else damping
+        if gain < SETTLED:
             converged = True
             break
     return Solution(p, linear, converged, iterations)

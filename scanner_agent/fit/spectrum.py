@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import fft, ifft
-from scipy.linalg import cho_solve
 
 from scanner_agent.basis import BasisSet
 from scanner_agent.errors import SourceError
@@ -32,14 +31,17 @@ from scanner_agent.fit.solver import (
     evaluate,
     ratio_precision,
     solve,
+    spline_solve,
 )
 from scanner_agent.fit.start import StartValues, find_start, individual_shifts
 from scanner_agent.fit.water_removal import remove_water
 
+FIRST_ITERATIONS, ROUND_ITERATIONS, BASELINE_ROUNDS = 3, 2, 1
+"""Steps under a stiff baseline; steps under a chosen one, and how often it is chosen before the last descent."""
 INFLATE_ABOVE = 1.25
 """Residual variance over the noise's from which on the model is taken not to hold."""
 PHANTOM_GAUSS_STARTS_HZ = (0.7, 2.0, 4.0, 8.0)
-GAUSS_STARTS_HZ = (3.0, 6.0, 11.0, 18.0)
+GAUSS_STARTS_HZ = (3.0, 7.0, 15.0)
 BASELINE_SD_OF_HEIGHT = 0.003
 """Usual second difference of the baseline's coefficients over NAA's height."""
 BASELINE_LOG_STEPS = np.log(10.0) * np.linspace(-1.2, 1.5, 10)
@@ -78,10 +80,10 @@ def _choose_baseline(problem: Problem, p: Parameters, linear: Linear, usual: flo
     for i, log_sd in enumerate(logs):
         solved = condense(problem, replace(p, baseline_sd=float(np.exp(log_sd))), linear.columns, free)
         free = solved.free
-        log_det = 2 * np.sum(np.log(np.diag(solved.baseline_factor[0])))
+        log_det = 2 * np.sum(np.log(np.diag(solved.baseline_factor)))
         # All terms, not the free ones alone: a term that touches zero must not make the value jump.
         log_det += np.linalg.slogdet(solved.gram)[1] + rank * 2 * log_sd
-        if i > 0 and np.trace(cho_solve(solved.baseline_factor, problem.prep.spline_gram)) > max_freedom:
+        if i > 0 and np.trace(spline_solve(solved.baseline_factor, problem.prep.spline_gram)) > max_freedom:
             break
         # With the variance profiled out: what the model cannot fit must not be bought with baseline.
         fit = n_data * np.log(max(solved.cost, 1e-300) / n_data)
@@ -183,19 +185,25 @@ def _cold(problem: Problem, start: StartValues, shifts_hz: NDArray[np.float64]) 
     p, linear = min(trials, key=lambda trial: trial[1].cost)
     # Amplitudes without expected ratios give the scale of those ratios.
     problem = replace(problem, ratios=ratio_precision(prep, linear.amplitudes))
-    solution = solve(problem, p, max_iterations=6)
-    usual = max(BASELINE_SD_OF_HEIGHT * _peak_height(solution), 1e-3)
-    problem = replace(problem, ratios=ratio_precision(prep, solution.linear.amplitudes))
-    p = replace(solution.parameters, baseline_sd=usual)
-    p = replace(p, baseline_sd=_choose_baseline(problem, p, solution.linear, usual))
-    linear = condense(problem, p, solution.linear.columns, solution.linear.free)
-    excess = chi_square(problem, linear) / max(prep.ppm.size - n - problem.prep.splines.shape[1], 1)
+    solution = solve(problem, p, max_iterations=FIRST_ITERATIONS)
+    for _ in range(BASELINE_ROUNDS):
+        problem, p, linear = _rebalanced(problem, solution, BASELINE_SD_OF_HEIGHT * _peak_height(solution))
+        solution = solve(problem, p, linear, max_iterations=ROUND_ITERATIONS)
+    excess = chi_square(problem, solution.linear) / max(prep.ppm.size - n - prep.splines.shape[1], 1)
     if excess > INFLATE_ABOVE:
         # The model does not hold to the noise: priors and baseline are weighed against what is left over instead.
         problem = replace(problem, inflation=excess)
-        p = replace(p, baseline_sd=_choose_baseline(problem, p, linear, usual))
-        linear = condense(problem, p, linear.columns, linear.free)
+    problem, p, linear = _rebalanced(problem, solution, BASELINE_SD_OF_HEIGHT * _peak_height(solution))
     return problem, solve(problem, p, linear)
+
+
+def _rebalanced(problem: Problem, solution: Solution, usual: float) -> tuple[Problem, Parameters, Linear]:
+    """Expected ratios scaled by the amplitudes found, the baseline's stiffness chosen again."""
+    usual = max(usual, 1e-3)
+    problem = replace(problem, ratios=ratio_precision(problem.prep, solution.linear.amplitudes))
+    sd = _choose_baseline(problem, solution.parameters, solution.linear, usual)
+    p = replace(solution.parameters, baseline_sd=sd)
+    return problem, p, condense(problem, p, solution.linear.columns, solution.linear.free)
 
 
 def _peak_height(solution: Solution) -> float:

@@ -18,8 +18,9 @@ TEMPLATE_FWHM_HZ = 5.0
 PHANTOM_TEMPLATE_FWHM_HZ = 2.0
 CLEARLY_BETTER = 1.3
 """A metabolite starts away from its place if that meets the data this much better."""
-N_PHASES = 24
-SHIFT_STEP_HZ = 1.2
+MAX_TEMPLATES = 8
+N_PHASES = 16
+SHIFT_STEP_HZ = 1.8
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,10 @@ def find_start(band_fid: NDArray[np.complex128], mirrored: NDArray[np.complex128
     `band_fid` (n_band,): the data's band as an FID like `prep.columns`, in units where its spectrum has unit noise;
     `mirrored` the same of the conjugated data.
     """
-    strong = [i for i, n in enumerate(prep.names[: prep.n_metabolites]) if n in STRONG or prep.settings.edited]
-    if not strong:
-        strong = list(range(prep.n_metabolites))
+    names = prep.names[: prep.n_metabolites]
+    strong = [i for i, n in enumerate(names) if n in STRONG]
+    if prep.settings.phantom or len(strong) < 2:
+        strong = list(range(min(prep.n_metabolites, MAX_TEMPLATES)))
     time = prep.time_s
     weight = np.where(time >= BLANK_S, 1.0, 0.0)
     templates = prep.columns[strong] * np.exp(-np.pi * TEMPLATE_FWHM_HZ * np.abs(time))

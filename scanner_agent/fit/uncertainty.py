@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve
 
-from scanner_agent.fit.solver import Problem, Solution, jacobian, priors
+from scanner_agent.fit.solver import Problem, Solution, jacobian, priors, spline_solve
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,15 +26,15 @@ class Covariances:
 
 def covariances(problem: Problem, solution: Solution) -> Covariances:
     """Covariances at the solution; terms at zero are taken as free."""
-    prep, p, linear = problem.prep, solution.parameters, solution.linear
+    prep, linear = problem.prep, solution.linear
     n = linear.amplitudes.size
-    stacked = np.concatenate([linear.terms.real, jacobian(problem, p, linear)])
+    stacked = np.concatenate([linear.terms.real, jacobian(problem, linear)])
     on_splines = stacked @ prep.splines
-    smooth = cho_solve(linear.baseline_factor, on_splines.T)
+    smooth = spline_solve(linear.baseline_factor, on_splines.T)
     through = on_splines @ smooth
     information = stacked @ stacked.T - through
     sampling = information - through + smooth.T @ prep.spline_gram @ smooth
-    _, sd, weight = priors(prep, p)
+    _, sd, weight = priors(prep, solution.parameters)
     total = information.copy()
     where = np.arange(n, n + sd.size)
     total[where, where] += problem.inflation * weight / sd**2
