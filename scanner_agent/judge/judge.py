@@ -14,7 +14,7 @@ from scanner_agent.judge.features import FREQUENCY
 from scanner_agent.judge.forecast import LimitKind, check_limits, forecast, kind_probability, probability_pass
 from scanner_agent.judge.judgement import Judgement, SegmentJudgement
 from scanner_agent.judge.motion import motion_causes
-from scanner_agent.judge.placement import spectrum_offset
+from scanner_agent.judge.placement import frequency_at_start, offset_at_start
 from scanner_agent.judge.seen import Cause, Seen
 from scanner_agent.judge.signs import FitSummary, ScanContext, ShotSigns
 from scanner_agent.judge.track import Course
@@ -189,7 +189,7 @@ class Judge:
 
         return max(poses, key=rank)
 
-    def _drift(self, pose: int, fit: FitSummary | None) -> Drift | None:
+    def _drift(self, pose: int) -> Drift | None:
         tr = self._header.repetition_time_s or self._protocol.repetition_time_s
         rows = self._course.pose_rows(pose)[-_DRIFT_SHOTS:]
         table = self._course.table
@@ -202,10 +202,9 @@ class Judge:
             return None
         now, now_sd, slope, slope_sd = line
         per_shot = self._signs[-1].n_excitations * tr / 60.0
-        offset = None
-        if fit is not None:
-            absolute = spectrum_offset(self._header, self._protocol, self._context, fit)
-            offset = None if absolute is None else absolute + now + self._signs[-1].frequency_update_hz
+        offset = offset_at_start(self._context, self._fit_of(0), self._signs)
+        if offset is not None:
+            offset += now - frequency_at_start(self._signs) + self._signs[-1].frequency_update_hz
         return Drift(
             slope_hz_per_min=slope / per_shot,
             slope_sd=slope_sd / per_shot,
@@ -244,7 +243,7 @@ class Judge:
             n_unusable=self._n_unusable - self._n_without_signal,
             n_planned=self._n_planned(),
             events=self._course.events,
-            drift=self._drift(pose, fit),
+            drift=self._drift(pose),
             enough=averaged or self._excitations >= s.min_excitations,
             enough_to_stop=averaged or self._excitations >= s.stop_min_excitations,
         )

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from scanner_agent.judge.seen import Cause, Seen, excitations_back, median
-from scanner_agent.judge.signs import FitSummary, ScanContext
-from scanner_agent.records import Advice, FindingKind, ScanHeader, Severity
-from scanner_agent.scan_protocol import ScanProtocol
+from scanner_agent.judge.signs import FitSummary, ScanContext, ShotSigns
+from scanner_agent.records import Advice, FindingKind, Severity
 
 _RECENT_SHOTS = 16
 
@@ -150,25 +149,27 @@ def _lipid(seen: Seen) -> tuple[str | None, dict[str, float]]:
 
 def _offset(seen: Seen) -> float | None:
     """Distance of the first shots' spectrum from where the prescan put it, stored convention, Hz."""
-    absolute = spectrum_offset(seen.header, seen.protocol, seen.context, seen.first_fit)
-    if absolute is None:
-        return None
-    first = seen.first_signs[:_RECENT_SHOTS]
-    shots = median([None if x.frequency_hz is None else x.frequency_hz - x.frequency_update_hz for x in first])
+    start = offset_at_start(seen.context, seen.first_fit, seen.first_signs)
     # On the spectrometer's scale a higher frequency is a higher shift: stored as its negative.
-    return absolute + (shots or 0.0) + (seen.header.prescan_frequency_hz or 0.0)
+    return None if start is None else start + (seen.header.prescan_frequency_hz or 0.0)
 
 
-def spectrum_offset(
-    header: ScanHeader, protocol: ScanProtocol, context: ScanContext, fit: FitSummary | None
+def frequency_at_start(signs: Sequence[ShotSigns]) -> float:
+    """Frequency of the first shots relative to the scan's reference, announced changes taken off, Hz."""
+    first = signs[:_RECENT_SHOTS]
+    known = median([None if x.frequency_hz is None else x.frequency_hz - x.frequency_update_hz for x in first])
+    return known if known is not None else 0.0
+
+
+def offset_at_start(
+    context: ScanContext, first_fit: FitSummary | None, first_signs: Sequence[ShotSigns]
 ) -> float | None:
-    """Offset of the alignment reference from the transmitter, Hz: what the fit found, and what eddy-current correction
-    by the water reference took away before.
-    """
-    if fit is None or fit.frequency_offset_hz is None:
+    """Offset from the transmitter when the scan began, Hz: the water reference's, else what the fit found."""
+    if context.water_frequency_hz is not None:
+        return context.water_frequency_hz
+    if first_fit is None or first_fit.frequency_offset_hz is None:
         return None
-    corrected = protocol.processing.eddy_current_correction and not header.eddy_current_corrected
-    return fit.frequency_offset_hz + (context.water_frequency_hz or 0.0) * corrected
+    return first_fit.frequency_offset_hz + frequency_at_start(first_signs)
 
 
 def _shim(seen: Seen, *, broad: bool, displaced: bool) -> Cause:
