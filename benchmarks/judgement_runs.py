@@ -49,7 +49,7 @@ class Outcome:
     """Whether the final numbers meet all limits of the protocol."""
     excitations_per_shot: int
     judge_ms: float
-    """Mean time of judging one shot."""
+    """Mean time of judging one shot (CPU time on the sign model, elapsed time in the line)."""
 
     @property
     def stopped(self) -> bool:
@@ -128,13 +128,13 @@ def by_signs(scan: SimulatedScan, scenario: str, seed: int, protocol: ScanProtoc
     for estimate in model.estimates:
         sign = ShotSigns(**{name: getattr(estimate, name) for name in _SIGN_FIELDS})
         signs.append(sign)
-        begin = time.perf_counter()
+        begin = time.thread_time()
         wanted = judge.observe(sign)
-        spent += time.perf_counter() - begin
+        spent += time.thread_time() - begin
         fit, context = _fit(model, wanted), _context(model, len(signs))
-        begin = time.perf_counter()
+        begin = time.thread_time()
         said = judge.assess(fit, context)
-        spent += time.perf_counter() - begin
+        spent += time.thread_time() - begin
         steps.append(Step(sign.shot_index, said.verdict, said.findings, said.forecast))
     poses = judge.settle(signs)
     fits = {pose: fit for pose, shots in enumerate(poses) if (fit := _fit(model, shots)) is not None}

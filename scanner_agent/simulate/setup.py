@@ -10,11 +10,11 @@ import numpy as np
 from scanner_agent.errors import ConfigError
 from scanner_agent.records import EditCondition
 
-Sequence = Literal["PRESS", "STEAM", "sLASER", "MEGA-PRESS"]
+Sequence = Literal["PRESS", "STEAM", "MEGA-PRESS"]
 EditOrder = Literal["alternating", "reversed", "blocked", "1-1-0-0"]
 
 EDIT_ORDERS: tuple[EditOrder, ...] = ("alternating", "reversed", "blocked", "1-1-0-0")
-SEQUENCES: tuple[Sequence, ...] = ("PRESS", "STEAM", "sLASER", "MEGA-PRESS")
+SEQUENCES: tuple[Sequence, ...] = ("PRESS", "STEAM", "MEGA-PRESS")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +90,7 @@ class ScanSetup:
 def basis_name(sequence: Sequence, echo_time_s: float, spectrometer_frequency_mhz: float) -> str:
     """Shipped basis set of a sequence, echo time and field, by the naming of `scanner_agent/basis/data`."""
     field = "1p5t" if spectrometer_frequency_mhz < 90 else "3t" if spectrometer_frequency_mhz < 200 else "7t"
-    kind = {"PRESS": "press", "STEAM": "steam", "sLASER": "slaser", "MEGA-PRESS": "mega"}[sequence]
+    kind = {"PRESS": "press", "STEAM": "steam", "MEGA-PRESS": "mega"}[sequence]
     return f"{kind}_te{round(echo_time_s * 1000)}_{field}"
 
 
@@ -119,7 +119,7 @@ def make_setup(
     if edit_order not in EDIT_ORDERS:
         raise ConfigError(f"edit order {edit_order!r} is not known; choose from {', '.join(EDIT_ORDERS)}")
     edited, high_field = sequence == "MEGA-PRESS", spectrometer_frequency_mhz > 200.0
-    te = echo_time_s or {"PRESS": 0.035, "STEAM": 0.02, "sLASER": 0.03, "MEGA-PRESS": 0.068}[sequence]
+    te = echo_time_s or {"PRESS": 0.035, "STEAM": 0.02, "MEGA-PRESS": 0.068}[sequence]
     if echo_time_s is None and sequence == "PRESS" and not 90.0 < spectrometer_frequency_mhz < 200.0:
         te = 0.03
     if echo_time_s is None and sequence == "STEAM" and high_field:
@@ -145,7 +145,7 @@ def make_setup(
         n_noise_shots=n_noise_shots,
         echo_time_s=te,
         repetition_time_s=tr,
-        mixing_time_s=0.01 if sequence == "STEAM" else None,
+        mixing_time_s=(0.032 if high_field else 0.01) if sequence == "STEAM" else None,
         voxel_size_mm=voxel_size_mm or ((30.0, 30.0, 30.0) if edited else (20.0, 20.0, 20.0)),
         voxel_position_mm=voxel_position_mm,
         edit_pulse_ppm=((1.9, 1.5) if te > 0.075 else (1.9, 7.46)) if edited else None,

@@ -63,7 +63,7 @@ def simulate_scan(
     Args:
         scenario: One of `SCENARIOS`, or several joined by `+`.
         seed: Everything random follows from it and the other arguments.
-        sequence: PRESS, STEAM, sLASER or MEGA-PRESS.
+        sequence: PRESS, STEAM or MEGA-PRESS.
         n_coils: Receive channels.
         n_points: Complex points.
         dwell_time_s: Seconds between points; default 2000 Hz of width (5000 Hz at 7 T).
