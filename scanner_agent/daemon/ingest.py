@@ -28,25 +28,25 @@ from scanner_agent.daemon.board import Board
 from scanner_agent.daemon.clock import ClockWatch
 from scanner_agent.daemon.control import Control
 from scanner_agent.daemon.delivery import Attempt, Delivery
+from scanner_agent.daemon.desk import Desk
 from scanner_agent.daemon.intake import Intake
 from scanner_agent.daemon.keys import ENDPOINTS, allowed
-from scanner_agent.daemon.link import Message
 from scanner_agent.daemon.notify import Notifier
 from scanner_agent.daemon.outcome import Outcome
+from scanner_agent.daemon.problems import Problems
 from scanner_agent.daemon.publisher import Publisher
 from scanner_agent.daemon.rates import Allowance
 from scanner_agent.daemon.sockets import Sockets
-from scanner_agent.daemon.supervisor import WORKER_COMMAND, Supervisor
+from scanner_agent.daemon.supervisor import WORKER_COMMAND
 from scanner_agent.daemon.tries import TryBook
 from scanner_agent.daemon.triggers import TriggerBook
 from scanner_agent.durable import private_directory
 from scanner_agent.errors import SpoolError
-from scanner_agent.journal import Entry
 from scanner_agent.records import Health, Trigger
 from scanner_agent.spool import Spool
 from scanner_agent.wire.codec import encode_reply
 from scanner_agent.wire.control import ControlReply, encode_control_reply
-from scanner_agent.wire.published import decode_record, encode_record
+from scanner_agent.wire.published import encode_record
 
 if TYPE_CHECKING:
     from scanner_agent.daemon.metrics import Metrics
@@ -69,7 +69,6 @@ class Ingest:
         self._lock = _lock(self._state)
         self.spool = Spool(self._state / "spool")
         self._audit = AuditLog(self._state / "audit.jsonl")
-        self._tries = TryBook(self._state / "work")
         self._board = Board()
         self._triggers = TriggerBook(self._state / "triggers.log", self._audit, config.triggers)
         self._triggers.tell = self._tell_trigger
@@ -77,20 +76,27 @@ class Ingest:
         self._attempt: Attempt | None = None
         self._outcome = Outcome(self._state, self._triggers, self._audit)
         self._intake = Intake(config, self.spool, instance=self.instance, version=__version__)
-        self._supervisor = Supervisor(config, self._tries, worker_command)
         self._rates = Allowance(config.wire.max_messages_per_s, 2 * _BATCH_MESSAGES)
         self._notifier = Notifier()
         self._metrics = _metrics(config)
         self._clock = ClockWatch()
-        self._problems: dict[str, str] = {}
-        self._processed: dict[str, int] = {}
-        self._dead: set[str] = set()
+        self._problems = Problems()
         self._stopping = False
         self._looked_at = self._retained_at = time.monotonic()
         self._wake_read, self._wake_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._sockets = Sockets(config)
         self._publisher = Publisher(self._sockets.publish, self.instance)
         self._publish_due = False
+        self._desk = Desk(
+            config,
+            worker_command,
+            spool=self.spool,
+            tries=TryBook(self._state / "work"),
+            board=self._board,
+            publisher=self._publisher,
+            problems=self._problems,
+        )
+        self._desk.finished = self._retain
         if self._sockets.zap is not None:
             self._sockets.zap.before_refusal = self._refresh_keys
         self._control = Control(
@@ -104,7 +110,6 @@ class Ingest:
         for scan in self.spool.unfinished():
             assert scan.header is not None
             self._board.shot_came(scan.header, scan.n_shots, now=False)
-            self._intake.touched.add(scan.header.scan_id)
         self._audit.add(
             "start",
             version=__version__,
@@ -134,7 +139,7 @@ class Ingest:
                 self._take_requests()
                 self._take_control()
                 self._publisher.drain_subscriptions()
-                self._take_results()
+                self._desk.take_results()
                 self._follow_outcome()
                 self._tick()
                 if self._publish_due:
@@ -154,7 +159,7 @@ class Ingest:
 
     def _follow_link(self, poller: zmq.Poller, old: int | None) -> int | None:
         """Keep the poller looking at the present worker's link."""
-        link = self._supervisor.link
+        link = self._desk.supervisor.link
         new = link.socket.fileno() if link is not None else None
         if old is not None and old != new:
             poller.unregister(old)
@@ -184,21 +189,11 @@ class Ingest:
             return
         for peer, reply in zip(peers, self._intake.handle(batch), strict=True):
             self._sockets.send("ingest", peer, encode_reply(reply))
-        self._tell_worker(now=True)
+        self._tell_desk()
 
-    def _tell_worker(self, *, now: bool) -> None:
-        """How far each scan's file goes; what the worker has not read yet waits there."""
-        link = self._supervisor.link
-        for scan_id in self._intake.touched:
-            scan = self.spool.find(scan_id)
-            if scan is None or scan.header is None:
-                continue
-            self._board.shot_came(scan.header, scan.n_shots, now=now)
-            if link is None or scan_id in self._dead:
-                continue
-            reason = self._supervisor.give_up_reason(scan_id) if scan_id not in self._processed else None
-            self._processed.setdefault(scan_id, 0)
-            link.send({"type": "scan", "scan_id": scan_id, "size": scan.file.synced_size, "give_up": reason})
+    def _tell_desk(self) -> None:
+        """Pass on which scans have grown."""
+        self._desk.tell(sorted(self._intake.touched), now=True)
         self._intake.touched.clear()
 
     def _take_control(self) -> None:
@@ -219,7 +214,7 @@ class Ingest:
         """What came of bringing triggers to the sinks. Raises `SpoolError`: the attempt is then taken up again."""
         while (attempt := self._attempt or self._delivery.next_attempt()) is not None:
             self._attempt = attempt
-            self._set_problem(f"sink {attempt.sink}", attempt.problem)
+            self._problems.set(f"sink {attempt.sink}", attempt.problem)
             if attempt.dry_run:
                 self._audit.add("trigger_dry_run", trigger_id=attempt.trigger_id, sink=attempt.sink)
             elif attempt.problem is None:
@@ -230,60 +225,15 @@ class Ingest:
                 )
             self._attempt = None
 
-    def _take_results(self) -> None:
-        link = self._supervisor.link
-        if link is None:
-            return
-        if link.backlog:
-            link.flush()
-        for message in link.receive():
-            self._supervisor.take(message)
-            self._take_result(message)
-
-    def _take_result(self, message: Message) -> None:
-        kind = message["type"]
-        if kind == "begin":
-            self._processed[message["scan_id"]] = message["position"]
-        elif kind == "entry":
-            self._publish_entry(msgspec.msgpack.decode(message["entry"], type=Entry))
-        elif kind in ("recent", "recall"):
-            record = decode_record(message["name"], message["record"])
-            self._board.take(message["scan_id"], record)
-            if kind == "recent" and message["name"] == "frame":
-                self._publisher.send("frame", message["scan_id"], message["record"])
-        elif kind == "done":
-            self._finished(message["scan_id"])
-        elif kind == "failed":
-            self._failed(message["scan_id"], message["position"], message["text"])
-        elif kind == "problem":
-            self._set_problem(message["what"], message["text"])
-        elif kind == "ready":
-            self._publisher.cursor = max(self._publisher.cursor, message["cursor"])
-
-    def _publish_entry(self, entry: Entry) -> None:
-        record = entry.decoded()
-        self._board.take(entry.scan_id, record)
-        self._publisher.send(entry.type, entry.scan_id, bytes(entry.record), entry.cursor)
-
     def _follow_outcome(self) -> None:
         """Triggers and audit lines, by cursor, as far as the journal is synced."""
         if self._publisher.cursor == 0:
             return
         try:
             self._outcome.follow(self._publisher.cursor)
-            self._set_problem("audit", None)
+            self._problems.set("audit", None)
         except SpoolError as error:
-            self._set_problem("audit", str(error))
-
-    def _finished(self, scan_id: str) -> None:
-        try:
-            self.spool.mark_done(scan_id)
-        except SpoolError as error:
-            self._set_problem("spool", str(error))
-            return
-        self._tries.clear(scan_id)
-        self._processed.pop(scan_id, None)
-        self._retain()
+            self._problems.set("audit", str(error))
 
     def _retain(self) -> None:
         """Remove finished scans that the rules do not keep."""
@@ -292,60 +242,32 @@ class Ingest:
         max_age_s = rules.max_age_days * 86_400.0 if self._clock.trusted else math.inf
         try:
             self.spool.retain(max_age_s, rules.max_bytes, time.time())
-            self._set_problem("retention", None)
+            self._problems.set("retention", None)
         except (SpoolError, OSError) as error:
-            self._set_problem("retention", f"old scans cannot be removed: {error}")
-
-    def _failed(self, scan_id: str, position: int, text: str) -> None:
-        """The pipeline raised: count it, then have it tried again, or given up."""
-        log.warning("scan %s failed at record %d: %s", scan_id, position, text)
-        if self._supervisor.give_up_reason(scan_id) is not None:
-            self._dead.add(scan_id)  # not even giving up worked
-            self._set_problem(f"scan {scan_id}", f"scan {scan_id} cannot be read back: {text}")
-            return
-        self._supervisor.blame(scan_id, position, text)
-        self._processed.pop(scan_id, None)
-        self._intake.touched.add(scan_id)
-        self._tell_worker(now=False)
-
-    def _set_problem(self, what: str, text: str | None) -> None:
-        if text is None:
-            self._problems.pop(what, None)
-        else:
-            self._problems[what] = text
+            self._problems.set("retention", f"old scans cannot be removed: {error}")
 
     def _tick(self) -> None:
         """What is to be done without anyone asking."""
-        if self._supervisor.is_dead():
-            self._take_results()  # what it said before it died
-            self._supervisor.bury()
-            log.warning("%s", self._supervisor.trouble)
-        if self._supervisor.start_if_due():
-            self._processed.clear()
-            self._dead.clear()
-            for scan in self.spool.unfinished():
-                if scan.header is not None and scan.file.synced_size:
-                    self._intake.touched.add(scan.header.scan_id)
-            self._tell_worker(now=False)
+        self._desk.look_after()
         if time.monotonic() - self._looked_at >= 1.0:
             self._looked_at = time.monotonic()
             self._intake.check_disk()
-            self._set_problem("clock", self._clock.look())
+            self._problems.set("clock", self._clock.look())
             self._refresh_keys()
             if self._intake.close_silent():
-                self._tell_worker(now=False)
+                self._tell_desk()
         if time.monotonic() - self._retained_at >= _RETAIN_S:
             self._retain()
         try:
             self._triggers.expire()
             self._take_attempts()
         except SpoolError as error:
-            self._set_problem("audit", str(error))
+            self._problems.set("audit", str(error))
         health = self.health()
         self._publisher.tick(health)
         if self._metrics is not None:
             self._metrics.update(health)
-        self._notifier.tick(health, alive=self._supervisor.step_age_s <= self._config.worker.hang_limit_s)
+        self._notifier.tick(health, alive=self._desk.supervisor.step_age_s <= self._config.worker.hang_limit_s)
 
     def _refresh_keys(self) -> None:
         """Follow changes of the allow-lists."""
@@ -357,45 +279,37 @@ class Ingest:
                 self._audit.add("keys", endpoint=endpoint, added=sorted(added), removed=sorted(removed))
                 self._publish_due = self._publish_due or (endpoint == "publish" and bool(removed))
         except SpoolError as error:
-            self._set_problem("audit", str(error))
-        self._set_problem("keys", lists.problem)
+            self._problems.set("audit", str(error))
+        self._problems.set("keys", lists.problem)
 
     def health(self) -> Health:
         """How the daemon is."""
-        problems = [*self._problems.values(), *self.spool.problems.values()]
+        problems = [*self._problems.texts(), *self.spool.problems.values()]
         refusing = self._intake.problem
         if refusing is not None:
             problems.insert(0, refusing)
-        if not self._supervisor.ready:
-            problems.append(self._supervisor.trouble or self._supervisor.status)
+        if not self._desk.supervisor.ready:
+            problems.append(self._desk.supervisor.trouble or self._desk.supervisor.status)
         if refusing is not None:
             state = "refusing"
-        elif not self._supervisor.ready and self._supervisor.restarts == 0:
+        elif not self._desk.supervisor.ready and self._desk.supervisor.restarts == 0:
             state = "starting"
         else:
             state = "degraded" if problems else "ok"
         return msgspec.convert(
             {
-                "ready": self._supervisor.ready,
+                "ready": self._desk.supervisor.ready,
                 "state": state,
                 "problems": problems,
                 "scans_open": sum(scan.end is None for scan in self.spool.scans.values()),
                 "shots_acknowledged": self._intake.acknowledged,
-                "shots_waiting": self._waiting(),
+                "shots_waiting": self._desk.n_waiting,
                 "messages_refused": self._intake.refused + self._control.refused + self._sockets.n_refused,
-                "worker_restarts": self._supervisor.restarts,
+                "worker_restarts": self._desk.supervisor.restarts,
                 "version": __version__,
                 "at": time.time(),
             },
             Health,
-        )
-
-    def _waiting(self) -> int:
-        """Records on disk that the worker has not begun with."""
-        return sum(
-            max(0, scan.n_records - self._processed.get(scan.header.scan_id, 0))
-            for scan in self.spool.scans.values()
-            if scan.header is not None and scan.file.path.suffix != ".done"
         )
 
     def stop(self) -> None:
@@ -408,7 +322,7 @@ class Ingest:
         """Close everything; the spool holds what there is."""
         self._notifier.stopping()
         self._delivery.close()
-        self._supervisor.stop()
+        self._desk.supervisor.stop()
         with contextlib.suppress(SpoolError):
             self._outcome.note()
             self._audit.add("stop", instance=self.instance)

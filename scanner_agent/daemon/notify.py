@@ -15,6 +15,8 @@ class Notifier:
 
     def __init__(self) -> None:
         self._systemd = SystemdNotifier() if os.environ.get("NOTIFY_SOCKET") else None
+        if self._systemd is not None:
+            self._systemd.socket.setblocking(False)  # a manager that does not listen must not hold up the shots
         self._interval_s = int(os.environ.get("WATCHDOG_USEC", "0")) / 2e6
         self._fed_at = 0.0
         self._status = ""

@@ -58,9 +58,16 @@ class Supervisor:
             return False
         self.link = ParentLink()
         child = self.link.child.fileno()
-        self._process = subprocess.Popen(
-            [*self._command, str(child)], pass_fds=(child,), stdin=subprocess.DEVNULL, start_new_session=True
-        )
+        try:
+            self._process = subprocess.Popen(
+                [*self._command, str(child)], pass_fds=(child,), stdin=subprocess.DEVNULL, start_new_session=True
+            )
+        except OSError as error:
+            self.link.close()
+            self.link = None
+            self.trouble = f"the worker cannot be started: {error.strerror}"
+            self._start_at = time.monotonic() + _BACK_OFF_S[-1]
+            return False
         self.link.child.close()
         self.link.send({"type": "config", "config": msgspec.json.encode(self._config).decode()})
         self._step, self._hung, self.ready = None, False, False

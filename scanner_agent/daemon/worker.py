@@ -10,6 +10,7 @@ import logging
 import queue
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -96,6 +97,7 @@ class Worker:
         self._tries = TryBook(config.state / "work")
         self._journal = JournalWriter(config.state / "journal")
         self._works: dict[str, _Work] = {}
+        self._finished: deque[str] = deque(maxlen=1000)
         self._recorder: Recorder | None = None
         self._said: dict[str, str | None] = {}
         self._retained_at = time.monotonic()
@@ -154,6 +156,8 @@ class Worker:
 
     def _take(self, message: Message) -> None:
         scan_id = message["scan_id"]
+        if scan_id in self._finished:  # ingest had not heard of it yet when it wrote
+            return
         work = self._works.get(scan_id)
         if work is None:
             try:
@@ -212,6 +216,7 @@ class Worker:
                 self._send_frame(work)
         elif isinstance(record, ScanEnd):
             self._drop(work)
+            self._finished.append(work.scan_id)
             self._link.send({"type": "done", "scan_id": work.scan_id})
             self._retain()
 
