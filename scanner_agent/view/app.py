@@ -79,13 +79,13 @@ class WatchApp(App[int]):
     #banner.cannot_judge { background: ansi_magenta; color: ansi_bright_white; }
     #banner.lost { background: ansi_bright_black; color: ansi_bright_white; }
     #body { height: 1fr; }
-    #spectrum { height: 3fr; }
+    #upper { height: 3fr; }
+    #spectrum { height: 1fr; width: 1fr; }
     #shots { height: 2fr; }
     #table_scroll { height: 1fr; }
-    Screen.wide #body { layout: horizontal; }
-    Screen.wide #left { width: 2fr; }
-    Screen.wide #table_scroll { width: 1fr; min-width: 48; padding-left: 2; }
-    #left { height: 1fr; }
+    Screen.wide #upper { layout: horizontal; }
+    Screen.wide #table_scroll { width: 58; padding-left: 2; }
+    #spectrum, #shots, #table { text-wrap: nowrap; text-overflow: clip; }
     #keys { height: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -128,6 +128,7 @@ class WatchApp(App[int]):
         self._part = 0
         self._bell_for: set[str] = set()
         self._drawn: tuple[object, ...] = ()
+        self._layout: tuple[bool, str] | None = None
         self._act, self._initials = act, ""
 
     def compose(self) -> ComposeResult:
@@ -142,11 +143,11 @@ class WatchApp(App[int]):
         yield Block("visit")
         yield Block("request")
         with Container(id="body"):
-            with Vertical(id="left"):
+            with Vertical(id="upper"):
                 yield PlotBlock("spectrum")
-                yield PlotBlock("shots")
-            with VerticalScroll(id="table_scroll"):
-                yield Block("table")
+                with VerticalScroll(id="table_scroll"):
+                    yield Block("table")
+            yield PlotBlock("shots")
         yield Block("keys")
 
     def on_mount(self) -> None:
@@ -209,11 +210,16 @@ class WatchApp(App[int]):
 
     def _draw_body(self, scan: ScanView | None) -> None:
         wide = self._wide
+        layout = (wide, self._pane)
         self.screen.set_class(wide, "wide")
         for name, container in (("spectrum", "spectrum"), ("shots", "shots"), ("table", "table_scroll")):
             self.query_one(f"#{container}").set_class(not wide and name != self._pane, "hidden")
-        self.query_one("#left").set_class(not wide and self._pane == "table", "hidden")
-        self._draw_plots(scan)
+        self.query_one("#upper").set_class(not wide and self._pane == "shots", "hidden")
+        if layout != self._layout:  # the sizes are not known before the next refresh
+            self._layout = layout
+            self.call_after_refresh(self._draw_plots, scan)
+        else:
+            self._draw_plots(scan)
 
     def _draw_plots(self, scan: ScanView | None) -> None:
         blocks = {block.id: block for block in self.query(Block)}  # none while the application ends

@@ -112,11 +112,11 @@ def _track(title: str, rows: Sequence[tuple[int, float, bool]], limit: float | N
 
 
 def tracks(scan: ScanView, width: int, height: int, *, colour: bool) -> str:
-    """As many tracks as fit, in two columns where there is room; the last ones are left away."""
+    """As many tracks as fit, in up to three columns; the last ones are left away."""
     shown = scan_tracks(scan)
     if not shown:
         return ""
-    columns = 2 if width >= 100 or (width >= 70 and height < _MIN_TRACK_ROWS * len(shown)) else 1
+    columns = 3 if width >= 110 else 2 if width >= 70 else 1
     rows = max(1, min(math.ceil(len(shown) / columns), height // _MIN_TRACK_ROWS))
     shown = shown[: rows * columns]
     n_last = max(1, scan.n_planned or 0, max(max(t.shots) for t in shown) + 1)

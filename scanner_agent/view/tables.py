@@ -23,6 +23,7 @@ _METRIC_NAMES = {
 }
 SUMS = ("tNAA", "tCr", "tCho", "Glx", "GABA+")
 NOTHING = "–"
+_SHORT = {"difference": "diff"}
 
 
 @dataclass(frozen=True)
@@ -150,9 +151,13 @@ def _row(amount: MetaboliteAmount, bound: float | None, scale: float | None) -> 
 
 
 def _with_sd(value: float | None, sd: float | None) -> str:
+    """Both to the same decimal place: two digits of the uncertainty, three places at most."""
     if value is None:
         return NOTHING
-    return number(value) if sd is None else f"{number(value)} ± {sd:.2g}"
+    if sd is None:
+        return number(value)
+    places = 0 if sd >= 10 else 3 if sd < 0.01 else 1 - math.floor(math.log10(sd))
+    return f"{value:.{places}f} ± {sd:.{places}f}"
 
 
 def table_lines(scan: ScanView, n_rows: int | None = None) -> list[str]:
@@ -166,7 +171,7 @@ def table_lines(scan: ScanView, n_rows: int | None = None) -> list[str]:
     heading = MetaboliteRow(
         name="",
         spectrum="",
-        amount=f"amount ± CRLB {amount_unit(scan)}".rstrip(),
+        amount=f"{amount_unit(scan) or 'amount'} ± CRLB",
         ratio="/ tCr",
         percent_sd="%SD",
         limit="limit",
@@ -174,7 +179,15 @@ def table_lines(scan: ScanView, n_rows: int | None = None) -> list[str]:
     )
     several = len({row.spectrum for row in rows}) > 1
     cells = [
-        (r.name, *([r.spectrum] if several else []), r.amount, r.ratio, r.percent_sd, r.limit, r.mark)
+        (
+            r.name,
+            *([_SHORT.get(r.spectrum, r.spectrum)] if several else []),
+            r.amount,
+            r.ratio,
+            r.percent_sd,
+            r.limit,
+            r.mark,
+        )
         for r in (heading, *rows)
     ]
     widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]

@@ -20,10 +20,10 @@ async def picture(name: str, state: ViewState, size: tuple[int, int], *keys: str
         lambda: state, clock=lambda: NOW, act=lambda request, told: None, colour="NO_COLOR" not in os.environ
     )
     async with app.run_test(size=size) as pilot:
-        await pilot.pause(0.2)
+        await pilot.pause(1.0)
         for key in keys:
             await pilot.press(key)
-            await pilot.pause(0.2)
+            await pilot.pause(1.0)
         FOLDER.mkdir(exist_ok=True)
         (FOLDER / f"{name}.svg").write_text(
             app.export_screenshot(title=f"scanner-agent watch: {name}"), encoding="utf-8"
