@@ -111,6 +111,14 @@ def _within(rng: np.random.Generator, mean: float, sd: float, low: float, high: 
             return value
 
 
+def _positive_within(rng: np.random.Generator, mean: float, cv: float, low: float, high: float) -> float:
+    """Log-normal draw, repeated until it lies between the bounds."""
+    while True:
+        value = _positive(rng, mean, cv)
+        if low <= value <= high:
+            return value
+
+
 def draw_subject(rng: np.random.Generator, study: Study = 1) -> Subject:
     """One person as the kept scans of study 1 or 2 were, or (0) with amounts of the general population.
 
@@ -130,10 +138,10 @@ def draw_subject(rng: np.random.Generator, study: Study = 1) -> Subject:
     if study != 2:
         # Bounds keep the kept scans inside the study's limits, as they were (S/N >= 8, FWHM < 0.1 ppm).
         snr = _within(rng, 16.85, 2.85, 9.5, 30.0)
-        fwhm_hz = float(np.clip(_positive(rng, 0.052, 0.27), 0.028, 0.09)) * 123.25
+        fwhm_hz = _positive_within(rng, 0.0525, 0.28, 0.028, 0.086) * 123.25
     else:
         snr = _within(rng, 17.0, 3.0, 12.0, 30.0)
-        fwhm_hz = float(np.clip(_positive(rng, 6.0, 0.2), 3.8, 9.0))
+        fwhm_hz = _positive_within(rng, 6.0, 0.2, 3.8, 8.8)
     csf = _within(rng, 0.14, 0.05, 0.02, 0.35)
     grey = (1.0 - csf) * _within(rng, 0.68, 0.06, 0.45, 0.9)
     return Subject(
