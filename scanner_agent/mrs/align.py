@@ -14,11 +14,11 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from scanner_agent.mrs.axes import hz_from_ppm
-from scanner_agent.mrs.kernels import block_sums, periodogram_peak, rotated, turned_products
+from scanner_agent.mrs.kernels import block_sums, periodogram_peak, project_out, rotated, turned_products
 
 _EDGE_PPM = 0.15
 _LONGEST_S = 0.5
-_NOISE_MARGIN = 2.0
+_NOISE_MARGIN, _ENVELOPE_S, _USUAL_DECAY_S = 1.0, 0.03, 0.06
 # Singlets that a brain spectrum's alignment rests on, ppm; Ins and Glu bring little.
 BRAIN_LINES_PPM = (2.01, 2.05, 3.03, 3.22, 3.56, 3.93)
 _LINE_HALF_PPM, _LINE_WIDTHS_PPM = 0.02, (0.03, 0.08)
@@ -32,7 +32,7 @@ _RANGE_HZ, _RANGE_PPM, _PRIOR_SD_PPM = 25.0, 0.2, 0.12
 def damped_subspace(
     n_points: int, dwell_time_s: float, bands_hz: tuple[tuple[float, float], ...], decays_per_s: tuple[float, ...]
 ) -> NDArray[np.complex128]:
-    """Orthonormal columns (n_points, rank) that span all damped lines exp((2 pi i f - d) t) with f in the bands.
+    """Orthonormal rows (rank, n_points) that span all damped lines exp((2 pi i f - d) t) with f in the bands.
 
     Small singular values (below 3 % of the largest) are left out: what they hold is far below such lines' noise.
     """
@@ -45,12 +45,12 @@ def damped_subspace(
         for d in decays_per_s
     ]
     if not exponents:
-        return np.zeros((n_points, 0), dtype=np.complex128)
+        return np.zeros((0, n_points), dtype=np.complex128)
     columns = np.exp(np.outer(t, exponents))
     columns /= np.linalg.norm(columns, axis=0)
     values, vectors = np.linalg.eigh(columns.conj().T @ columns)
     kept = values > _SUBSPACE_TOLERANCE**2 * values[-1]
-    return np.asarray(columns @ (vectors[:, kept] / np.sqrt(values[kept])))
+    return np.ascontiguousarray((columns @ (vectors[:, kept] / np.sqrt(values[kept]))).T)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,9 +66,9 @@ class AlignBand:
     bins: NDArray[np.intp]
     """Bins of the n_points FFT inside the band, where the misfit is taken."""
     nuisance: NDArray[np.complex128]
-    """(n_points, rank) orthonormal."""
+    """(rank, n_points) orthonormal."""
     lines: NDArray[np.complex128]
-    """(n_points, rank) orthonormal span of the singlets that are expected; rank 0: nothing is expected."""
+    """(rank, n_points) orthonormal span of the singlets that are expected; rank 0: nothing is expected."""
     range_hz: float
     """Shifts searched about the expected one."""
     prior_sd_hz: float
@@ -79,9 +79,7 @@ class AlignBand:
     def without_nuisance(self, fid: NDArray[np.complexfloating]) -> NDArray[np.complex128]:
         """First `n_points` of a FID, with the nuisance projected out."""
         start = np.asarray(fid[: self.n_points], dtype=np.complex128)
-        if self.nuisance.shape[1] == 0:
-            return start
-        return np.asarray(start - self.nuisance @ (self.nuisance.conj().T @ start))
+        return project_out(self.nuisance, start)
 
 
 def align_band(
@@ -141,6 +139,35 @@ class Template:
 BROADENINGS_HZ = np.arange(-5.0, 25.5, 1.0)
 
 
+def _believed(power: NDArray[np.float64], noise_power: float, dwell_time_s: float) -> NDArray[np.float64]:
+    """Share (n,) of signal in a reference's power over time: a smooth decay, fitted where the signal is sure.
+
+    Late points weigh by t^2 in the frequency, so that noise taken for signal there would draw shots to one another's
+    noise: the decay (log power quadratic in t, never bending up) is carried on from where it can be seen.
+    """
+    n = power.size
+    window = min(n, max(1, round(_ENVELOPE_S / dwell_time_s)))
+    n_windows = n // window
+    smooth = power[: n_windows * window].reshape(n_windows, window).mean(axis=1)
+    signal = smooth - noise_power
+    weak = np.flatnonzero(signal < _NOISE_MARGIN * noise_power)
+    n_sure = int(weak[0]) if weak.size else n_windows
+    t = np.arange(n) * dwell_time_s
+    if n_sure < 3:
+        # A decay cannot be fitted: a usual one.
+        fitted = np.log(max(signal[0], 1e-300)) - 2 * t / _USUAL_DECAY_S
+    else:
+        centres = (np.arange(n_sure) + 0.5) * window * dwell_time_s
+        logs = np.log(signal[:n_sure])
+        weights = signal[:n_sure] / (signal[:n_sure] + noise_power)
+        bend, slope, level = np.polyfit(centres, logs, 2, w=weights) if n_sure > 3 else (1.0, 0.0, 0.0)
+        if bend > 0:
+            (slope, level), bend = np.polyfit(centres, logs, 1, w=weights), 0.0
+        fitted = level + min(float(slope), 0.0) * t + bend * t * t
+    believed = np.exp(np.clip(fitted, -700.0, 700.0))
+    return np.asarray(believed / (believed + noise_power)) if noise_power > 0 else np.ones(n)
+
+
 def make_template(reference: NDArray[np.complexfloating], noise_sd: float, band: AlignBand) -> Template:
     """Prepare a reference FID (at least n_points long) whose noise has SD `noise_sd` per real channel."""
     n, dt, block = band.n_points, band.dwell_time_s, band.block
@@ -149,20 +176,13 @@ def make_template(reference: NDArray[np.complexfloating], noise_sd: float, band:
     gain = np.full(n, float(np.mean(band.mask)))
     noise_power = 2 * noise_sd**2 * float(np.mean(band.mask**2))
     energy = float(np.real(np.vdot(limited, limited))) - n * noise_power
-    if band.lines.shape[1] > 0 and energy < _CLEAN_ENERGY * 2 * noise_sd**2:
+    if band.lines.shape[0] > 0 and energy < _CLEAN_ENERGY * 2 * noise_sd**2:
         # A young reference is mostly noise outside its few strong lines: shots would be aligned on one another's noise.
-        limited = band.lines @ (band.lines.conj().T @ limited)
-        gain = np.sum(np.abs(band.lines) ** 2, axis=1)
+        limited = limited - project_out(band.lines, limited)
+        gain = np.sum(np.abs(band.lines) ** 2, axis=0)
         noise_power = 2 * noise_sd**2 * float(np.mean(gain))
     power = limited.real**2 + limited.imag**2
-    window = min(n, max(1, round(0.02 / dt)))
-    summed = np.cumsum(np.concatenate(([0.0], power)))
-    left = np.maximum(np.arange(n) - window // 2, 0)
-    right = np.minimum(left + window, n)
-    smooth = (summed[right] - summed[left]) / (right - left)
-    # Where chance alone could make it, no signal is believed: late points weigh by t^2 in the frequency.
-    signal_power = np.maximum(smooth - _NOISE_MARGIN * noise_power, 0.0)
-    wiener = signal_power / np.maximum(signal_power + noise_power, 1e-300)
+    wiener = _believed(power, noise_power, dt)
     t = np.arange(n) * dt
     shape = limited * wiener
     first = band.without_nuisance(shape)

@@ -114,12 +114,14 @@ class ScanChain:
 
     def add_noise(self, data: NDArray[np.complexfloating]) -> None:
         """One noise frame (n_coils, n_points), no excitation. Frames that are not finite are passed over."""
-        if self._shape_checked(data) and np.isfinite(data).all() and not self._receiver.frozen:
+        data = self._checked(data)
+        if np.isfinite(data).all() and not self._receiver.frozen:
             self._receiver.learn_noise(data)
 
     def add_water_reference(self, data: NDArray[np.complexfloating], n_excitations: int = 1) -> None:
         """One unsuppressed water frame (n_coils, n_points); after the first metabolite shot for the last pass only."""
-        if not (self._shape_checked(data) and np.isfinite(data).all() and np.any(data)):
+        data = self._checked(data)
+        if not (np.isfinite(data).all() and np.any(data)):
             return
         if self._kept:
             self._late_water = True
@@ -144,7 +146,7 @@ class ScanChain:
         A frame that cannot be used (not finite, all zero, clipped, dummy) gives an estimate that is unusable, with its
         reason. Raises ProcessingError if the frame's shape is not the scan's.
         """
-        self._shape_checked(data)
+        data = self._checked(data)
         kept = _Kept(
             len(self._kept), shot_index, edit_condition, n_excitations, phase_cycle_index, is_dummy, frequency_update_hz
         )
@@ -159,12 +161,12 @@ class ScanChain:
                 self._take_at_start(kept, data)
         return self._estimate(len(self._kept) - 1)
 
-    def _shape_checked(self, data: NDArray[np.complexfloating]) -> bool:
+    def _checked(self, data: NDArray[np.complexfloating]) -> NDArray[np.complex64]:
         if data.shape != (self.n_coils, self.n_points):
             raise ProcessingError(
                 f"a frame has shape {data.shape}, the scan's header says ({self.n_coils}, {self.n_points})"
             )
-        return True
+        return np.ascontiguousarray(data, dtype=np.complex64)
 
     def _refusal(self, data: NDArray[np.complexfloating]) -> str | None:
         """Why a frame cannot be used at all."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from scanner_agent.mrs.kernels import combined
 from scanner_agent.mrs.noise import whitener
 
 SATURATED_RUN = 6
@@ -87,8 +88,7 @@ def combination_weights(
 
 def combine(data: NDArray[np.complexfloating], weights: CoilWeights) -> NDArray[np.complex128]:
     """Combined FID (n_points,) of data (n_coils, n_points)."""
-    wide = weights.weights.conj().astype(data.dtype) @ data
-    return np.asarray(wide, dtype=np.complex128)
+    return combined(weights.weights, data)
 
 
 def pattern_chi2(projections: NDArray[np.complex128], energy: float, weights: CoilWeights) -> float | None:

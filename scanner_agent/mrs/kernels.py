@@ -148,3 +148,44 @@ def turned_products(
         b += np.conj(second[i]) * y
         factor *= turn
     return a, b
+
+
+@njit
+def project_out(basis: NDArray[np.complex128], fid: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    """`fid` (n_points,) less its part in the span of orthonormal rows `basis` (rank, n_points).
+
+    A loop rather than a BLAS call: at this size BLAS threads cost more than they bring when other work has the cores.
+    """
+    out = fid.copy()
+    n = fid.size
+    for r in range(basis.shape[0]):
+        c = 0j
+        for i in range(n):
+            c += np.conj(basis[r, i]) * fid[i]
+        for i in range(n):
+            out[i] -= c * basis[r, i]
+    return out
+
+
+@njit
+def combined(weights: NDArray[np.complex128], data: NDArray[np.complex64]) -> NDArray[np.complex128]:
+    """sum_k conj(weights_k) data_k: (n_points,) from (n_coils,) and (n_coils, n_points)."""
+    out = np.zeros(data.shape[1], dtype=np.complex128)
+    for k in range(data.shape[0]):
+        w = np.conj(weights[k])
+        if w != 0:
+            for i in range(data.shape[1]):
+                out[i] += w * data[k, i]
+    return out
+
+
+@njit
+def channel_products(data: NDArray[np.complex64], waveform: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    """Inner products (n_coils,) of a waveform (n,) with the first n points of every channel (n_coils, n_points)."""
+    out = np.empty(data.shape[0], dtype=np.complex128)
+    for k in range(data.shape[0]):
+        c = 0j
+        for i in range(waveform.size):
+            c += np.conj(waveform[i]) * data[k, i]
+        out[k] = c
+    return out

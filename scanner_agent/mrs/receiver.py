@@ -16,13 +16,14 @@ from scanner_agent.mrs.coils import (
     sensitivities,
     signal_matrix,
 )
+from scanner_agent.mrs.kernels import channel_products
 from scanner_agent.mrs.noise import NoiseBand, noise_band, noise_samples, second_moment, shrunk_covariance
 from scanner_agent.mrs.reference import START_SHOTS
 from scanner_agent.mrs.shots import CoilReport
 
-# Samples per channel beyond which a covariance from FID tails is good enough to be frozen: costs 1 / 60 of the S/N^2.
-_ENOUGH_PER_CHANNEL = 60.0
-_FEWEST_PER_CHANNEL = 10.0
+# Samples per channel beyond which a covariance from FID tails is good enough to be frozen: costs 1 / 100 of the S/N^2.
+_ENOUGH_PER_CHANNEL = 100.0
+_OTHER_LEVEL = 0.3
 _DEAD_RATIO, _NOISY_RATIO = 1e-4, 25.0
 _SHOT_NOISY_LOG, _SHOT_DEAD_LOG, _SHOT_SDS = float(np.log(4.0)), float(np.log(1e-3)), 8.0
 
@@ -56,7 +57,7 @@ class Receiver:
         self.dropped_in_shots: dict[int, list[int]] = {}
         empty = np.zeros((n_coils, n_coils), dtype=np.complex128)
         self._noise_scan, self._noise_scan_n = empty, 0.0
-        self._tails, self._tails_n = empty, 0.0
+        self._tails, self._tails_n, self._tails_level = empty, 0.0, 0.0
         self._water_moment = empty
         self.water_sum: NDArray[np.complex128] | None = None
         """(n_coils, n_points) sum of the unsuppressed frames, each turned to the first one's phase."""
@@ -98,9 +99,27 @@ class Receiver:
         self._learn_tail(data)
 
     def _learn_tail(self, data: NDArray[np.complexfloating]) -> None:
-        samples = noise_samples(data, self.band)
-        self._tails = self._tails + second_moment(samples) * self.band.n_effective
+        moment = second_moment(noise_samples(data, self.band))
+        level = _level(moment)
+        if level <= 0:
+            return
+        if self._tails_n == 0:
+            self._tails_level = level
+        # Frames that sum another number of excitations, or were taken at another gain, are brought to the first's level.
+        scale = self._tails_level / level if abs(np.log(level / self._tails_level)) > _OTHER_LEVEL else 1.0
+        self._tails = self._tails + moment * (scale * self.band.n_effective)
         self._tails_n += self.band.n_effective
+
+    def _noise_moment(self) -> tuple[NDArray[np.complex128], float]:
+        """Second moment of the noise from the noise scan and the tails together, at the tails' level, and its samples."""
+        n = self._noise_scan_n + self._tails_n
+        if n <= 0:
+            return np.eye(self.n_coils, dtype=np.complex128), 1.0
+        scan, tails = _level(self._noise_scan), _level(self._tails)
+        if scan <= 0 or tails <= 0:
+            return (self._noise_scan + self._tails) / n, n
+        scale = (tails / self._tails_n) / (scan / self._noise_scan_n)
+        return (self._noise_scan * scale + self._tails) / n, n
 
     @property
     def log_variance_sd(self) -> float:
@@ -121,16 +140,12 @@ class Receiver:
     @property
     def knows_enough(self) -> bool:
         """Whether weights made now are as good as they need to be."""
-        noise = max(self._noise_scan_n, self._tails_n) >= _ENOUGH_PER_CHANNEL * self.n_coils
+        noise = self._noise_scan_n + self._tails_n >= _ENOUGH_PER_CHANNEL * self.n_coils
         return noise and (self.has_water or self.n_coils == 1 or self._n_shots >= START_SHOTS)
 
     def make_weights(self) -> CoilWeights:
         """Weights from all that was learned so far; `freeze` keeps them."""
-        use_scan = self._noise_scan_n >= _FEWEST_PER_CHANNEL * self.n_coils
-        total, n = (self._noise_scan, self._noise_scan_n) if use_scan else (self._tails, self._tails_n)
-        if n <= 0:
-            total, n = np.eye(self.n_coils, dtype=np.complex128), 1.0
-        moment = total / n
+        moment, n = self._noise_moment()
         variance = np.real(np.diag(moment))
         positive = variance[variance > 0]
         typical = float(np.median(positive)) if positive.size else 1.0
@@ -202,8 +217,7 @@ class Receiver:
         """Coil-pattern chi-square of one waveform (n,) in a frame against the voxel's, at the frame's noise level."""
         if received.weights.pattern.size < 2:
             return None
-        n = waveform.size
-        projections = data[:, :n] @ waveform.conj().astype(np.complex64)
+        projections = channel_products(data, waveform)
         scale = (received.noise_sd / received.weights.noise_sd) ** 2
         return pattern_chi2(
             projections.astype(np.complex128), float(np.sum(np.abs(waveform) ** 2)) * scale, received.weights
@@ -216,14 +230,19 @@ class Receiver:
             sd = np.sqrt(np.real(np.diag(self._covariance)))
             correlation = np.abs(self._covariance / np.outer(sd, sd)) - np.eye(self.n_coils)
             largest = float(np.max(correlation))
-        use_scan = self._noise_scan_n >= _FEWEST_PER_CHANNEL * self.n_coils
-        n = self._noise_scan_n if use_scan else self._tails_n
+        used = [name for name, n in (("noise scan", self._noise_scan_n), ("FID tails", self._tails_n)) if n > 0]
         return CoilReport(
             n_coils=self.n_coils,
             left_out=dict(self.left_out),
             dropped_in_shots={k: tuple(v) for k, v in self.dropped_in_shots.items()},
-            noise_from="noise scan" if use_scan else ("FID tails" if n > 0 else "unit variance"),
+            noise_from=" and ".join(used) if used else "unit variance",
             weights_from="water reference" if self.has_water else ("metabolite shots" if self._n_shots else "none yet"),
-            n_noise_samples=n,
+            n_noise_samples=self._noise_scan_n + self._tails_n,
             largest_noise_correlation=largest,
         )
+
+
+def _level(moment: NDArray[np.complex128]) -> float:
+    """Median over the channels that are not dead of the noise power in a second moment."""
+    power = np.real(np.diag(moment))
+    return float(np.median(power[power > 0])) if np.any(power > 0) else 0.0
