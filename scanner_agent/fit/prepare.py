@@ -76,6 +76,8 @@ class PreparedBasis:
     """The first of them, from 0 upward; the others are negative."""
     columns: NDArray[np.complex128]
     """(n_terms, n_band) FIDs of the terms in the band, shifted to the band's centre."""
+    probes: NDArray[np.complex128]
+    """(n_probes, n_band): macromolecules that the fit was told not to use; whether the data hold them is tested."""
     widths_hz: NDArray[np.float64]
     """(n_terms - n_metabolites,) FWHM of the macromolecules and lipids."""
     splines: NDArray[np.float64]
@@ -164,17 +166,22 @@ def prepare(
     fids = basis.resampled(n_points, dwell_time_s, f0).subset(names).fids[:, :n_used]
     time_s = time_axis(n_used, dwell_time_s)
     unit = _unit_of_a_proton(basis)
+    low, high = settings.ppm_range
     terms: tuple[GaussianTerm, ...] = ()
     ratios: tuple[SoftRatio, ...] = ()
-    if settings.macromolecules and not settings.phantom:
-        terms = edited_terms(f0) if settings.edited else IN_VIVO_TERMS
-        ratios = EDITED_RATIOS if settings.edited else IN_VIVO_RATIOS
-    low, high = settings.ppm_range
-    terms = tuple(t for t in terms if any(low < line[0] < high for line in t.lines))
-    gaussians = [unit * gaussian_fid(t, time_s, f0) for t in terms]
+    probes: tuple[GaussianTerm, ...] = ()
+    if not settings.phantom:
+        known = edited_terms(f0) if settings.edited else IN_VIVO_TERMS
+        known = tuple(t for t in known if any(low < line[0] < high for line in t.lines))
+        if settings.macromolecules:
+            terms = known
+            ratios = EDITED_RATIOS if settings.edited else IN_VIVO_RATIOS
+        else:
+            probes = known
     damping_hz = max((PHANTOM_DAMPING_HZ if settings.phantom else IN_VIVO_DAMPING_HZ) - basis.linewidth_hz, 0.0)
     fids = fids * np.exp(-np.pi * damping_hz * time_s)
-    all_fids = np.concatenate([fids, np.array(gaussians).reshape(len(terms), n_used)])
+    gaussians = [unit * gaussian_fid(t, time_s, f0) for t in terms + probes]
+    all_fids = np.concatenate([fids, np.array(gaussians).reshape(len(terms) + len(probes), n_used)])
     all_fids[:, 0] *= 0.5
 
     centre_bin = round((WATER_PPM - 0.5 * (low + high)) * f0 / bin_hz)
@@ -188,7 +195,9 @@ def prepare(
     inside = (all_ppm >= low) & (all_ppm <= high)
     energy = np.sum(np.abs(spectra[:, inside]) ** 2, axis=1)
     kept = energy > NEGLIGIBLE**2 * (energy.max() if energy.size else 1.0)
-    all_names = names + tuple(t.name for t in terms)
+    kept[len(names) + len(terms) :] = False
+    probe_columns = ifft(np.fft.ifftshift(spectra[len(names) + len(terms) :], axes=-1), axis=-1)
+    all_names = names + tuple(t.name for t in terms + probes)
     final_names = tuple(n for n, k in zip(all_names, kept, strict=True) if k)
     spectra = spectra[kept]
     columns = ifft(np.fft.ifftshift(spectra, axes=-1), axis=-1)
@@ -202,6 +211,7 @@ def prepare(
     if widths_hz.size:
         lasting[-widths_hz.size :] = np.minimum(lasting[-widths_hz.size :], GAUSSIAN_LASTS / widths_hz)
     columns *= _support(signed, lasting)
+    probe_columns *= _support(signed, np.array([GAUSSIAN_LASTS / (f0 * t.mean_fwhm_ppm) for t in probes]))
 
     ppm = all_ppm[inside]
     window = (offsets[inside]) % n_band
@@ -224,6 +234,7 @@ def prepare(
         time_s=signed,
         n_positive=n_positive,
         columns=columns,
+        probes=probe_columns,
         widths_hz=widths_hz,
         splines=splines,
         spline_gram=splines.T @ splines,

@@ -16,6 +16,7 @@ from scanner_agent.fit.solver import (
     Problem,
     Solution,
     baseline_under,
+    gain_by_probes,
     spline_solve,
 )
 from scanner_agent.fit.start import OFFSET_PPM, StartValues
@@ -24,6 +25,10 @@ from scanner_agent.fit.water_removal import WaterModel
 
 WRONG_MODEL_FQN = 1.35
 NO_SIGNAL_GAIN = 40.0
+PROBE_GAIN = 25.0
+"""chi^2 of nine further non-negative terms in spectra that do not hold them: below 20 in 99 % (docs/measured.md)."""
+MACROMOLECULE_GROWTH, MACROMOLECULE_WIDTH_Z = 0.3, 3.0
+"""Squared widths off by this share, and by so many SD, are said to differ."""
 LCMODEL_RESIDUAL = 1.05
 """SD of LCModel's residual over that of this fit, median over the 60 spectra that both fitted (docs/measured.md)."""
 MIRRORED_RATIO = 1.3
@@ -87,7 +92,7 @@ def summarise(
     naa = [i for i, n in enumerate(prep.names) if n in ("NAA", "NAAG")]
     naa_height = float(np.max(linear.amplitudes[naa] @ linear.terms.real[naa])) if naa else None
     fwhm = voigt_fwhm(p.shared[LORENTZ], float(np.sqrt(p.shared[GAUSS])))
-    flags = _flags(problem, solution, start, quality, freedom, fwhm, water, height)
+    flags = _flags(problem, solution, start, quality, freedom, fwhm, water, height, found.macromolecule_width)
     seen = "no_signal" not in flags
     f0 = prep.spectrometer_frequency_mhz
     return FitResult(
@@ -135,6 +140,7 @@ def _flags(
     fwhm_hz: float,
     water: WaterModel,
     height: float,
+    macromolecule_width: tuple[float, float],
 ) -> tuple[str, ...]:
     prep = problem.prep
     p, linear = solution.parameters, solution.linear
@@ -151,6 +157,11 @@ def _flags(
         flags.append("offset_at_bound")
     if quality > WRONG_MODEL_FQN:
         flags.append("wrong_model")
+    if gain_by_probes(problem, p, linear) > PROBE_GAIN * max(quality, 1.0):
+        flags.append("macromolecules_missing")
+    growth, z = macromolecule_width
+    if abs(growth) > MACROMOLECULE_GROWTH and abs(z) > MACROMOLECULE_WIDTH_Z * float(np.sqrt(max(quality, 1.0))):
+        flags.append("macromolecules_differ")
     if freedom > 12.0 * (prep.settings.ppm_range[1] - prep.settings.ppm_range[0]):
         flags.append("baseline_too_free")
     if fwhm_hz > 0.15 * prep.spectrometer_frequency_mhz:

@@ -25,6 +25,8 @@ REMEDIES: dict[str, str] = {
     "mirrored_axis": "the spectrum fits better with its axis reversed: the data are conjugated, check the source",
     "offset_at_bound": "the referencing offset is at the edge of what is looked for: check the centre frequency",
     "wrong_model": "the residual is far above the noise: macromolecules, basis or line shape do not match the data",
+    "macromolecules_missing": "the data hold macromolecules that the fit was told to leave out: put them in",
+    "macromolecules_differ": "macromolecules are wider or narrower than assumed: trust Glu, Gln and GABA less",
     "baseline_too_free": "the baseline takes what metabolites may have: check water suppression, lipids and basis",
     "broad_lines": "the lines are too broad to tell metabolites apart: shim again",
     "basis_incomplete": "the basis lacks metabolites that were asked for",

@@ -233,6 +233,26 @@ def evaluate(problem: Problem, p: Parameters, free: NDArray[np.bool_] | None = N
     return condense(problem, p, assemble(problem, p), free)
 
 
+def gain_by_probes(problem: Problem, p: Parameters, linear: Linear) -> float:
+    """Drop of chi^2 if `prep.probes` were fitted as well, all else kept."""
+    prep = problem.prep
+    if prep.probes.shape[0] == 0:
+        return 0.0
+    t = prep.time_s
+    common = np.exp(2j * np.pi * p.shared[SHIFT] * t - GAUSS_RATE * p.shared[GAUSS] * t * t)
+    probes = fft(prep.probes * common, axis=-1)[:, prep.window].real / problem.unit
+    stacked = np.concatenate([linear.terms.real, probes, linear.data.real[None]])
+    half = half_solved(linear.baseline_factor, stacked @ prep.splines)
+    inner = stacked @ stacked.T - half @ half.T
+    n, n_terms = stacked.shape[0] - 1, linear.terms.shape[0]
+    gram, right = inner[:n, :n].copy(), np.ascontiguousarray(inner[:n, n])
+    gram[:n_terms, :n_terms] = linear.gram
+    scale = 1.0 / np.sqrt(np.diag(gram))
+    free = np.concatenate([linear.free, np.zeros(n - n_terms, dtype=np.bool_)])
+    x, _ = nonnegative(gram * np.outer(scale, scale), right * scale, free)
+    return float(right @ (x * scale) - linear.right @ linear.amplitudes)
+
+
 def jacobian(problem: Problem, linear: Linear) -> NDArray[np.float64]:
     """(n_parameters, n_window) derivatives of the fitted real spectrum by `Parameters.vector()`, model only."""
     prep = problem.prep

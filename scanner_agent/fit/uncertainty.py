@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scanner_agent.fit.solver import Problem, Solution, jacobian, priors, spline_solve
+from scanner_agent.fit.solver import MM_WIDTH, Problem, Solution, jacobian, priors, spline_solve
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +22,8 @@ class Covariances:
     posterior: NDArray[np.float64]
     sampling_without_ratios: NDArray[np.float64]
     """As `sampling`, with expected ratios left out of P: nearest to what LCModel reports (docs/measured.md)."""
+    macromolecule_width: tuple[float, float]
+    """Growth of the macromolecules' squared widths as the data alone put it, and that over its SD."""
 
 
 def covariances(problem: Problem, solution: Solution) -> Covariances:
@@ -41,7 +43,23 @@ def covariances(problem: Problem, solution: Solution) -> Covariances:
     without = _inverse(total)
     total[:n, :n] += problem.inflation * problem.ratios
     inverse = _inverse(total)
-    return Covariances((inverse @ sampling @ inverse)[:n, :n], inverse[:n, :n], (without @ sampling @ without)[:n, :n])
+    width = n + MM_WIDTH
+    return Covariances(
+        (inverse @ sampling @ inverse)[:n, :n],
+        inverse[:n, :n],
+        (without @ sampling @ without)[:n, :n],
+        _without_prior(solution, inverse[width, width], problem.inflation * weight[MM_WIDTH] / sd[MM_WIDTH] ** 2),
+    )
+
+
+def _without_prior(solution: Solution, variance: float, precision: float) -> tuple[float, float]:
+    """Macromolecules' width with its prior (mean 0, `precision`) taken out again: estimate, and that over its SD."""
+    left = 1.0 - precision * variance
+    if left < 1e-6:
+        return 0.0, 0.0
+    alone = variance / left
+    estimate = float(solution.parameters.shared[MM_WIDTH] * (1.0 + precision * alone))
+    return estimate, estimate / float(np.sqrt(alone))
 
 
 def _inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
