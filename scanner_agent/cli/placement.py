@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scanner_agent.errors import SourceError
+from scanner_agent.errors import ScannerAgentError, SourceError
 
 if TYPE_CHECKING:
-    from scanner_agent.placement import Voxel
+    from scanner_agent.placement import PlacementResult, Voxel
 
 app = typer.Typer(no_args_is_help=True, help="Where the voxel is now: planning volume against repeat localiser.")
+_LONGEST_NOTE = 500
 _EXIT = {"not_moved": 0, "moved": 3, "cannot_judge": 4}
 
 
@@ -60,6 +61,85 @@ def check(
         for vendor, numbers in result.consoles.items():
             print(f"  {vendor}: {numbers}")
     raise typer.Exit(_EXIT[result.state])
+
+
+@app.command()
+def watch(
+    folder: Annotated[Path, typer.Argument(help="Folder into which localisers are exported.")],
+    planning: Annotated[Path, typer.Argument(help="Planning volume.")],
+    voxel: Annotated[Path | None, typer.Option(help="Spectroscopy file that says where the voxel lies.")] = None,
+    position: Annotated[str | None, typer.Option(help="Or its centre, mm, RAS")] = None,
+    size: Annotated[str | None, typer.Option(help="With --position: edge lengths, mm")] = None,
+    rotation: Annotated[str, typer.Option(help="With --position: turns about R, A, S, degrees")] = "0,0,0",
+    out: Annotated[Path | None, typer.Option(help="Folder for a JSON and a picture of each check.")] = None,
+    connect: Annotated[str | None, typer.Option(help="Daemon that is to have the result on record.")] = None,
+    scan_id: Annotated[
+        str | None, typer.Option(help="With --connect: scan it belongs to; default: the latest.")
+    ] = None,
+    initials: Annotated[str, typer.Option(help="With --connect: who answers for it.")] = "PLC",
+    request: Annotated[
+        bool, typer.Option(help="With --connect: ask for re-prescription if the head has moved.")
+    ] = False,
+    settle: Annotated[float, typer.Option(help="Seconds without change after which a series is complete.")] = 5.0,
+    once: Annotated[bool, typer.Option(help="End after the first series that could be read.")] = False,
+) -> None:
+    """Check every new localiser that appears in a folder, until Ctrl-C."""
+    import threading
+
+    from scanner_agent.placement import check_placement, draw_placement, read_images, voxel_of_file
+    from scanner_agent.placement.watch import SeriesWatcher
+    from scanner_agent.records import to_json
+
+    if (voxel is None) == (position is None):
+        raise SourceError("placement watch: give the voxel either by --voxel FILE or by --position and --size")
+    if not folder.is_dir():
+        raise SourceError(f"{folder.name}: is no folder; name the one into which localisers are exported")
+    watcher, tick = SeriesWatcher(folder, settle), threading.Event()  # first: what arrives from now on is new
+    box = voxel_of_file(voxel) if voxel is not None else _typed(position or "", size or "", rotation)
+    volume = read_images([planning])
+    print(f"watching {folder.name}; Ctrl-C ends it")
+    try:
+        while True:
+            for files in watcher.settled():
+                try:
+                    images = read_images(files)
+                    result, found = check_placement(volume, images, box)
+                except SourceError as error:
+                    print(f"skipped: {error}")
+                    continue
+                print(f"{images.name}: {result.text}")
+                for vendor, numbers in result.consoles.items():
+                    print(f"  {vendor}: {numbers}")
+                if out is not None:
+                    out.mkdir(parents=True, exist_ok=True)
+                    stem = out / f"placement_{files[0].stem}"
+                    Path(f"{stem}.json").write_bytes(to_json(result) + b"\n")
+                    draw_placement(Path(f"{stem}.png"), volume, images, box, found, result)
+                if connect is not None:
+                    _report(connect, scan_id, initials, result, ask=request)
+                if once:
+                    return
+            tick.wait(min(settle / 4.0, 1.0))
+    except KeyboardInterrupt:
+        print("ended")
+
+
+def _report(url: str, scan_id: str | None, initials: str, result: PlacementResult, *, ask: bool) -> None:
+    """Put the result on the daemon's record, and ask for re-prescription if that is wanted and the head has moved."""
+    from scanner_agent.records import Advice
+    from scanner_agent.wire.follow import ControlClient
+
+    try:
+        with ControlClient(url) as control:
+            identity = scan_id if scan_id is not None else next(iter(control.scans())).scan_id
+            numbers = "; ".join(f"{vendor}: {text}" for vendor, text in result.consoles.items())
+            control.note(identity, initials, f"Localiser: {result.text} {numbers}"[:_LONGEST_NOTE].strip())
+            if ask and result.state == "moved":
+                control.request(identity, initials, Advice.REPRESCRIBE)
+    except StopIteration:
+        print("the daemon has no scan yet: nothing was put on record")
+    except ScannerAgentError as error:
+        print(f"not on record: {error}")
 
 
 def _typed(position: str, size: str, rotation: str) -> Voxel:

@@ -11,11 +11,13 @@ import pytest
 import typer
 
 import scanner_agent.placement.check as check_module
-from scanner_agent.cli.placement import check
+import scanner_agent.placement.watch as watch_module
+from scanner_agent.cli.placement import check, watch
 from scanner_agent.errors import SourceError
 from scanner_agent.placement import Images, Voxel, check_placement, draw_placement
 from scanner_agent.placement.registration import Registration
 from scanner_agent.placement.similarity import head_centre
+from scanner_agent.placement.watch import SeriesWatcher
 from scanner_agent.records import to_json
 from tests.support.localisers import Recipe, head, localiser, motion_of
 
@@ -112,3 +114,35 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch
     assert "Siemens: Position" in capsys.readouterr().out
     with pytest.raises(SourceError, match="three numbers"):
         check(tmp_path / "planning.nii.gz", planes, position="5,x,20", size="20,25,20")
+
+
+def test_watch_command_checks_a_new_localiser(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    motion = motion_of(np.random.default_rng(4), CENTRE, 7.0, 6.0)
+    monkeypatch.setattr(check_module, "register", lambda *_: Registration(motion, 1.3, 0.1, 0.2, 8, 0.001, 0.5, 0.4))
+    nib.save(nib.Nifti1Image(HEAD.data, HEAD.affine), tmp_path / "planning.nii.gz")
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (stack,) = seen(motion, Recipe(planes=False)).stacks
+    nib.save(nib.Nifti1Image(stack.data, stack.affine), tmp_path / "new.nii.gz")
+
+    class Arriving(SeriesWatcher):
+        def __init__(self, *args: object) -> None:
+            super().__init__(*args)
+            (tmp_path / "new.nii.gz").rename(folder / "localiser.nii.gz")
+
+    monkeypatch.setattr(watch_module, "SeriesWatcher", Arriving)
+    watch(
+        folder,
+        tmp_path / "planning.nii.gz",
+        position="5,-35,20",
+        size="20,25,20",
+        out=tmp_path / "out",
+        settle=0.2,
+        once=True,
+    )
+    assert "localiser.nii.gz: The head has moved" in capsys.readouterr().out
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "placement_localiser.nii.json", "placement_localiser.nii.png",
+    ]  # fmt: skip
