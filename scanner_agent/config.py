@@ -69,8 +69,9 @@ class SpoolRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class WorkerRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """When the worker counts as dead."""
 
-    hang_limit_s: Positive = 60.0
-    """One step of one scan that takes longer is a hang: the worker is killed and replaced."""
+    hang_limit_s: Positive = 120.0
+    """A step of a scan (one shot, one shot of a replay, the last fit) that takes longer is a hang: the worker is
+    killed and replaced. Far above what a busy machine needs for one."""
     max_tries: Annotated[int, Meta(ge=1, le=10)] = 2
     """Crashes or hangs on one scan after which it is `cannot_judge`."""
 

@@ -82,6 +82,8 @@ class Supervisor:
         if kind == "begin":
             self._step = message["scan_id"], message["position"]
             self._step_at = self._alive_at
+        elif kind == "alive":
+            self._step_at = self._alive_at
         elif kind == "idle":
             self._step = None
             self._deaths = 0

@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 FRAME_INTERVAL_S = 0.5
 _RETRY_S = 1.0
 _RETAIN_S = 60.0
+_ALIVE_S = 0.25
 
 
 class Pipeline(Protocol):
@@ -100,7 +101,7 @@ class Worker:
         self._finished: deque[str] = deque(maxlen=1000)
         self._recorder: Recorder | None = None
         self._said: dict[str, str | None] = {}
-        self._retained_at = time.monotonic()
+        self._retained_at = self._alive_at = time.monotonic()
 
     def run(self) -> None:
         """Compile, say that it is ready, then work for ever."""
@@ -230,7 +231,7 @@ class Worker:
             work.header = record
             if work.given_up is not None:
                 return [record]
-            work.pipeline = self._pipelines.start(record, work.reader.replay)
+            work.pipeline = self._pipelines.start(record, lambda: self._replay(work))
             return [record, work.pipeline.snapshot()]
         assert work.header is not None
         if work.given_up is not None:
@@ -243,6 +244,14 @@ class Worker:
         for assessment in work.pipeline.add(record):
             results += [assessment, *self._new_findings(work, assessment)]
         return results
+
+    def _replay(self, work: _Work) -> Iterator[Shot]:
+        """The scan's shots again, while ingest is told that this long step goes on."""
+        for shot in work.reader.replay():
+            if time.monotonic() - self._alive_at >= _ALIVE_S:
+                self._alive_at = time.monotonic()
+                self._link.send({"type": "alive"})
+            yield shot
 
     def _given_up(self, work: _Work, record: Spooled, reason: str) -> list[AnyRecord]:
         assert work.header is not None

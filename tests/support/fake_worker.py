@@ -87,12 +87,16 @@ class FakePipeline:
     def snapshot(self) -> ScanSnapshot:
         return ScanSnapshot(header=self.header, protocol="fake", tracks=tuple(self.tracks), assessment=self.assessment)
 
+    def _replayed(self) -> Iterator[ShotTrack]:
+        what, _, seconds = (self.header.scanner or "").partition(" ")
+        for shot in self.replay():
+            if what == "slow":
+                threading.Event().wait(float(seconds))
+            if shot.shot_kind is ShotKind.METABOLITE:
+                yield ShotTrack(index=shot.shot_index, used=True, amplitude=float(np.mean(np.abs(shot.data) ** 2)))
+
     def finish(self, end: ScanEnd) -> ScanReport:
-        tracks = tuple(
-            ShotTrack(index=shot.shot_index, used=True, amplitude=float(np.mean(np.abs(shot.data) ** 2)))
-            for shot in self.replay()
-            if shot.shot_kind is ShotKind.METABOLITE
-        )
+        tracks = tuple(self._replayed())
         return ScanReport(
             scan=self.header,
             end=end,

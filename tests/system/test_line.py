@@ -86,6 +86,16 @@ def test_a_segfault_and_a_hang_give_cannot_judge_and_others_go_on(daemon: live.D
         assert "2 times" in report.notes[0]
 
 
+def test_a_long_last_pass_is_no_hang(daemon: live.Daemon) -> None:
+    with ControlClient(daemon.url) as control:
+        before = control.health().worker_restarts
+        _send(daemon, "slow-end", scanner="slow 0.3")  # 2.4 s in all, the limit for one step is 1 s
+        report, _ = wait_for_report(daemon.url, "slow-end", 30.0)
+        assert report is not None
+        assert report.verdict is Verdict.GOOD
+        assert control.health().worker_restarts == before
+
+
 def test_a_killed_daemon_goes_on_where_it_was(tmp_path: Path) -> None:
     scan = live.header("resume")
     daemon = live.Daemon(tmp_path).start()
