@@ -29,6 +29,8 @@ ON = Errors((1.6, 0.6), (22.0, -0.6), (0.28, -0.55), (5.0, 0.5), (0.71, -0.3), (
 # The signal chain's S/N of a shot counts what lies under NAA.
 CHAIN_SNR = {False: (1.5, 0.32), True: (1.08, 0.12)}
 MISFIT_SD, LOG_VARIANCE_SD = 0.083, 0.053
+# Noise of a channel over its usual noise beyond which the signal chain leaves it out of the whole scan.
+DEAD_NOISE, NOISY_NOISE = 0.01, 5.0
 # A Gaussian widening as the line's Lorentzian measure sees it.
 BROADENING_SEEN, BROADENING_IN_AMPLITUDE, BROADENING_IN_MISFIT = 0.6, 0.2, 2.0
 # %SD times LCModel's S/N at 6.3 Hz, and the power of the linewidth.

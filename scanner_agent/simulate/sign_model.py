@@ -20,8 +20,10 @@ from scanner_agent.simulate.measured_errors import (
     BROADENING_IN_MISFIT,
     BROADENING_SEEN,
     CHAIN_SNR,
+    DEAD_NOISE,
     LOG_VARIANCE_SD,
     MISFIT_SD,
+    NOISY_NOISE,
     OFF,
     ON,
     PERCENT_SD_EDITED,
@@ -130,10 +132,10 @@ class SignModel:
 
     @property
     def coils_left_out(self) -> dict[int, str]:
-        """Channels whose fault shows in the noise scan or water reference already."""
-        plan = self._plan
-        dead = {int(k): "hardly any signal" for k in np.flatnonzero(plan.reference_coil_signal < 0.3)}
-        noisy = {int(k): "noise far above the others'" for k in np.flatnonzero(plan.reference_coil_noise > 3.0)}
+        """Channels whose noise in the noise scan is far from what it should be."""
+        noise = self._plan.reference_coil_noise
+        dead = {int(k): "dead: no noise" for k in np.flatnonzero(noise < DEAD_NOISE)}
+        noisy = {int(k): f"noisy: {noise[k]:.0f} times the usual noise" for k in np.flatnonzero(noise > NOISY_NOISE)}
         return dead | noisy
 
     def _mean(self, track: NDArray[np.generic]) -> NDArray[np.complex128]:

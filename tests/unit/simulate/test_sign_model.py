@@ -59,9 +59,9 @@ def test_swapped_labels_are_noticed() -> None:
     assert SignModel(scan_of(sequence="MEGA-PRESS", n_shots=32), 3).edit_order_agrees(32) is True
 
 
-def test_dead_channel_of_the_reference_is_left_out() -> None:
+def test_noisy_channel_of_the_noise_scan_is_left_out() -> None:
     for seed in range(20):
-        scan = scan_of("coil_dead", seed=seed, severity=1.0)
+        scan = scan_of("coil_noisy", seed=seed, severity=1.0)
         event = scan.truth["events"][0]
         left_out = SignModel(scan, seed).coils_left_out
         assert (event["parameters"]["channel"] in left_out) == (event["first_shot"] == 0)
