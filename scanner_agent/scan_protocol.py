@@ -220,6 +220,8 @@ class JudgementSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """FQN (variance of residual over noise) worth a `watch`."""
     subtraction_watch: Annotated[float, Meta(gt=0)]
     """Subtraction artefact over tCho worth a `watch`."""
+    subtraction_noise: Annotated[float, Meta(ge=0)]
+    """What noise alone makes of it at most, times S/N (LCModel)."""
     late_energy_z: Annotated[float, Meta(gt=0)]
     """Late-FID energy, z, that marks a spurious echo in a shot."""
     spurious_echo_fraction: Annotated[float, Meta(gt=0, le=1)]

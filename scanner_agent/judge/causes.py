@@ -8,6 +8,7 @@ from dataclasses import replace
 from scanner_agent.judge.coils import coil_causes
 from scanner_agent.judge.placement import causes_before_the_scan
 from scanner_agent.judge.seen import Cause, Seen
+from scanner_agent.judge.signs import ShotSigns
 from scanner_agent.records import Advice, FindingKind, Severity
 
 
@@ -33,6 +34,8 @@ def all_causes(seen: Seen, motion: Sequence[Cause]) -> list[Cause]:
     return sorted(_with_their_consequences(found), key=lambda cause: _ORDER[cause.severity])
 
 
+_WRONG_LOG_ODDS = 3.0
+_WRONGLY_EDITED_SHOTS = 3
 _ORDER = {Severity.STOP: 0, Severity.WATCH: 1, Severity.NOTE: 2}
 _CONSEQUENCES = {
     FindingKind.COIL_FAULT: {FindingKind.LOW_SNR},
@@ -145,6 +148,13 @@ def _drift(seen: Seen) -> list[Cause]:
     return causes
 
 
+def edited_wrongly(signs: ShotSigns) -> bool:
+    """Whether NAA contradicts the shot's edit condition (odds of 20 to 1)."""
+    if signs.edit_log_odds is None or signs.edit_condition is None:
+        return False
+    return (signs.edit_log_odds if signs.edit_condition == "off" else -signs.edit_log_odds) < -_WRONG_LOG_ODDS
+
+
 def _editing(seen: Seen) -> list[Cause]:
     if not seen.protocol.edited:
         return []
@@ -161,14 +171,8 @@ def _editing(seen: Seen) -> list[Cause]:
                 " are believed; check the sequence's settings before the next scan.",
             )
         )
-    wrong = [
-        x.shot_index
-        for x in seen.signs
-        if x.edit_log_odds is not None
-        and x.edit_condition is not None
-        and (x.edit_log_odds if x.edit_condition == "off" else -x.edit_log_odds) < -12.0
-    ]
-    if len(wrong) >= 2:
+    wrong = [x.shot_index for x in seen.signs if edited_wrongly(x)]
+    if len(wrong) >= _WRONGLY_EDITED_SHOTS:
         causes.append(
             Cause(
                 kind=FindingKind.EDITING_ERROR,
@@ -182,14 +186,18 @@ def _editing(seen: Seen) -> list[Cause]:
             )
         )
     artefact = seen.fit.subtraction_artefact if seen.fit is not None else None
-    if seen.enough and artefact is not None and artefact > s.subtraction_watch:
+    noise = s.subtraction_noise / max(seen.fit.snr_lcmodel or 1.0, 1.0) if seen.fit is not None else 0.0
+    if seen.enough and artefact is not None and artefact > max(s.subtraction_watch, noise):
         causes.append(
             Cause(
                 kind=FindingKind.SUBTRACTION_ARTEFACT,
                 severity=Severity.WATCH,
                 advice=Advice.CONTINUE,
                 first_shot=0,
-                evidence={"subtraction_artefact": artefact, "subtraction_artefact_limit": s.subtraction_watch},
+                evidence={
+                    "subtraction_artefact": artefact,
+                    "subtraction_artefact_limit": max(s.subtraction_watch, noise),
+                },
                 text=f"Choline does not cancel in the difference spectrum ({100 * artefact:.0f} % is left): ON and OFF"
                 " do not lie upon each other.",
             )

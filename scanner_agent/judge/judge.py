@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from scanner_agent.judge.advice import Raw, VerdictFilter, decide
-from scanner_agent.judge.causes import all_causes
+from scanner_agent.judge.causes import all_causes, edited_wrongly
 from scanner_agent.judge.drift import Drift, fit_line
 from scanner_agent.judge.features import FREQUENCY
 from scanner_agent.judge.forecast import LimitKind, check_limits, forecast, kind_probability, probability_pass
@@ -22,6 +22,7 @@ from scanner_agent.records import Finding, FindingKind, Forecast, LimitCheck, Sc
 from scanner_agent.scan_protocol import ScanProtocol, unsupported_reason
 
 _FITS_KEPT = 24
+_FIRST_SHOTS = 64  # shots of the first pose that are looked at for what was wrong from the start
 _DRIFT_SHOTS = 128  # shots that the drift is measured over, at most
 
 
@@ -49,11 +50,14 @@ class Judge:
         self._excitations = 0
         self._fits: list[FitSummary] = []
         self._pose_fits: dict[int, FitSummary] = {}
+        self._fit_found: dict[int, FitSummary | None] = {}
+        self._misedited: set[int] = set()
 
     # --- live ---------------------------------------------------------------------------------------------------------
 
     def observe(self, signs: ShotSigns) -> tuple[int, ...]:
         """Take one metabolite shot, in order of acquisition. Returns the shots (shot_index) to average and fit now."""
+        self._fit_found = {}
         index = signs.shot_index
         expected = 0 if self._last_index is None else self._last_index + 1
         if index > expected:
@@ -73,7 +77,9 @@ class Judge:
             self._excitations += signs.n_excitations
             self._signs.append(signs)
             self._course.add(signs)
-        return self._course.pose_shots(self._best_pose(), used_only=True)
+            if edited_wrongly(signs):
+                self._misedited.add(index)
+        return self._used(self._best_pose())
 
     def assess(self, fit: FitSummary | None, context: ScanContext | None = None) -> Judgement:
         """Judge what is known now. `fit`: of the shots that `observe` named, None if it was skipped."""
@@ -94,7 +100,7 @@ class Judge:
         self._reset()
         for signs in sorted(all_signs, key=lambda x: x.shot_index):
             self.observe(signs)
-        return tuple(self._course.pose_shots(p, used_only=True) for p in range(self._course.n_poses))
+        return tuple(self._used(p) for p in range(self._course.n_poses))
 
     def finish(
         self,
@@ -110,6 +116,7 @@ class Judge:
         self._context = context or self._context
         self._fits.clear()
         self._pose_fits.clear()
+        self._fit_found.clear()
         for fit in fits.values() if isinstance(fits, Mapping) else [fits]:
             if fit is not None:
                 self._take_fit(fit)
@@ -122,6 +129,11 @@ class Judge:
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
+    def _used(self, pose: int) -> tuple[int, ...]:
+        """Shots of a pose that belong into its average."""
+        shots = self._course.pose_shots(pose, used_only=True)
+        return tuple(i for i in shots if i not in self._misedited) if self._misedited else shots
+
     def _n_planned(self) -> int:
         """Metabolite shots planned: the header's number, else the protocol's, in frames like those that came."""
         if self._header.n_shots_planned is not None:
@@ -131,6 +143,7 @@ class Judge:
 
     def _take_fit(self, fit: FitSummary) -> None:
         """Keep a fit for the pose it is of; one over two poses is of none."""
+        self._fit_found = {}
         self._fits = [*self._fits[-_FITS_KEPT:], fit]
         for pose in range(self._course.n_poses):
             if fit.shots and fit.shots <= set(self._course.pose_shots(pose)):
@@ -140,14 +153,16 @@ class Judge:
 
     def _fit_of(self, pose: int) -> FitSummary | None:
         """Latest fit of a pose. The last one before a step may hold the first shots of the new pose: go back."""
+        if pose not in self._fit_found:
+            self._fit_found[pose] = self._find_fit(pose)
+        return self._fit_found[pose]
+
+    def _find_fit(self, pose: int) -> FitSummary | None:
         shots = set(self._course.pose_shots(pose))
         kept = self._pose_fits.get(pose)
         if kept is not None and (not kept.shots or kept.shots <= shots or self._header.shots_averaged):
             return kept
-        for fit in reversed(self._fits):
-            if fit.shots and fit.shots <= shots:
-                return fit
-        return None
+        return next((fit for fit in reversed(self._fits) if fit.shots and fit.shots <= shots), None)
 
     def _worth(self, fit: FitSummary | None) -> float:
         """Effective shots per stored frame."""
@@ -156,7 +171,7 @@ class Judge:
     def _n_end(self, pose: int) -> float:
         """Effective shots of a pose at the planned end."""
         fit = self._fit_of(pose)
-        used = len(self._course.pose_shots(pose, used_only=True))
+        used = len(self._used(pose))
         coming = 0
         if pose == self._course.n_poses - 1 and self._last_index is not None:
             coming = max(self._n_planned() - 1 - self._last_index, 0)
@@ -230,7 +245,7 @@ class Judge:
             context=self._context,
             signs=self._signs,
             fit=fit,
-            first_signs=self._signs[:n_first],
+            first_signs=self._signs[:n_first][-_FIRST_SHOTS:],
             first_fit=first_fit,
             limits=limits,
             width_probability=self._kind(first_fit, self._n_end(0), "width"),
@@ -272,7 +287,7 @@ class Judge:
             findings=tuple(self._finding(cause) for cause in raw.causes),
             limits=limits,
             segments=self._segments(pose, raw),
-            used_shots=self._course.pose_shots(pose, used_only=True),
+            used_shots=self._used(pose),
             left_out=self._all_left_out(),
             shot_segments={shot: p for p in range(self._course.n_poses) for shot in self._course.pose_shots(p)},
             notes=(self._unsupported,) if self._unsupported else (),
@@ -296,6 +311,7 @@ class Judge:
         out = dict(self._left_out)
         out.update(dict.fromkeys(self._course.leading_shots, "before steady state"))
         out.update(dict.fromkeys(self._course.hit_shots(), "hit by a movement"))
+        out.update(dict.fromkeys(self._misedited, "the editing pulse did not do what it should"))
         return dict(sorted(out.items()))
 
     def _segments(self, best: int, raw: Raw) -> tuple[SegmentJudgement, ...]:
@@ -316,7 +332,7 @@ class Judge:
                     index=pose,
                     first_shot=shots[0],
                     last_shot=shots[-1],
-                    shots=self._course.pose_shots(pose, used_only=True),
+                    shots=self._used(pose),
                     verdict=verdict,
                     is_best=pose == best,
                 )

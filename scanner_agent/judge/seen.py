@@ -6,8 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from scanner_agent.judge.drift import Drift
 from scanner_agent.judge.signs import FitSummary, ScanContext, ShotSigns
 from scanner_agent.judge.track import Event
@@ -71,8 +69,9 @@ class Seen:
 
 def median(values: Sequence[float | None]) -> float | None:
     """Median of what is known; None without any."""
-    known = [v for v in values if v is not None and math.isfinite(v)]
-    return float(np.median(known)) if known else None
+    known = sorted(v for v in values if v is not None and math.isfinite(v))
+    n = len(known)
+    return 0.5 * (known[(n - 1) // 2] + known[n // 2]) if n else None
 
 
 def excitations_back(signs: Sequence[ShotSigns], n: int) -> Sequence[ShotSigns]:
