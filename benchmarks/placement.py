@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import resource
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -36,13 +37,12 @@ def recipe_of(kind: str, rng: np.random.Generator) -> Recipe:
     return replace(recipe, noise=float(rng.uniform(0.02, 0.06)))
 
 
-def run(n: int, seed: int) -> list[dict[str, float | str | bool]]:
-    """`n` localisers: half plain moves, a tenth without any, the rest hard."""
+def run(n: int, seed: int) -> Iterator[dict[str, float | str | bool]]:
+    """`n` localisers, one after the other: half plain moves, a tenth without any, the rest hard."""
     folder = SHARED_DATA / "real" / "philips_3t_t1_and_voxel"
     planning = read_images([folder / "t1_skull_stripped.nii.gz"])
     voxel = voxel_of_file(folder / "press35_act.SPAR")
     centre = head_centre(planning.stacks[0])
-    rows = []
     for trial in range(n):
         rng = np.random.default_rng([seed, trial])
         kind = str(rng.choice(KINDS, p=(0.5, 0.1, 0.15, 0.1, 0.15)))
@@ -53,21 +53,18 @@ def run(n: int, seed: int) -> list[dict[str, float | str | bool]]:
         result, found = check_placement(planning, images, voxel)
         assert found is not None
         truth, got = voxel.moved(motion), voxel.moved(found.motion)
-        rows.append(
-            {
-                "kind": kind,
-                "shift_mm": shift,
-                "turn_deg": turn,
-                "state": result.state,
-                "error_mm": float(np.linalg.norm(got.position_mm - truth.position_mm)),
-                "turn_error_deg": float(np.linalg.norm(rotation_vector_deg(found.motion[:3, :3].T @ motion[:3, :3]))),
-                "displacement_mm": float(np.linalg.norm(got.position_mm - voxel.position_mm)),
-                "seconds": time.perf_counter() - started,
-                "cpu_seconds": time.process_time() - cpu,
-                **{f"sign_{name}": value for name, value in result.evidence.items()},
-            }
-        )
-    return rows
+        yield {
+            "kind": kind,
+            "shift_mm": shift,
+            "turn_deg": turn,
+            "state": result.state,
+            "error_mm": float(np.linalg.norm(got.position_mm - truth.position_mm)),
+            "turn_error_deg": float(np.linalg.norm(rotation_vector_deg(found.motion[:3, :3].T @ motion[:3, :3]))),
+            "displacement_mm": float(np.linalg.norm(got.position_mm - voxel.position_mm)),
+            "seconds": time.perf_counter() - started,
+            "cpu_seconds": time.process_time() - cpu,
+            **{f"sign_{name}": value for name, value in result.evidence.items()},
+        }
 
 
 def share(hits: int, n: int) -> str:
@@ -89,7 +86,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--figure", help="draw the first move")
     arguments = parser.parse_args()
-    rows = run(6 if arguments.fast else arguments.moves, arguments.seed)
+    rows: list[dict[str, float | str | bool]] = []
+    try:
+        for row in run(6 if arguments.fast else arguments.moves, arguments.seed):
+            rows.append(row)
+            write_json("placement", rows)
+    except KeyboardInterrupt:
+        print("stopped: what is there so far")
     lines = []
     for kind in (*KINDS, "all"):
         chosen = [row for row in rows if kind in (row["kind"], "all")]
@@ -110,7 +113,6 @@ def main() -> None:
     cpu = [float(row["cpu_seconds"]) for row in rows]
     print(f"CPU seconds: median {np.median(cpu):.1f}, largest {max(cpu):.1f}; "
           f"largest memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:.2f} GB")  # fmt: skip
-    write_json("placement", rows)
     if arguments.figure:
         folder = SHARED_DATA / "real" / "philips_3t_t1_and_voxel"
         planning = read_images([folder / "t1_skull_stripped.nii.gz"])

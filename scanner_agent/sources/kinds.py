@@ -64,6 +64,8 @@ def checked(path: Path, content: FileContent) -> FileContent:
             )
             if len(labelled.details) == 1 and "shots_averaged" not in fields:
                 fields["shots_averaged"] = True
+    if fields.get("n_edit_conditions") == 2 and fields.get("sequence") == "PRESS" and not content.written_by_us:
+        fields["sequence"] = "MEGA-PRESS"  # PRESS with an ON and an OFF is what the field calls so
     if fields.get("shots_averaged") is True and MOVEMENT_NOTE not in notes and not content.written_by_us:
         notes.append(MOVEMENT_NOTE)
     return replace(content, fields=fields, stacks=stacks, notes=tuple(notes))

@@ -177,12 +177,13 @@ def test_edit_conditions_told_along_the_dynamics_or_by_their_pulses(tmp_path: Pa
     data = np.broadcast_to(fid(BRAIN)[:, None], (1024, 4))[None, None, None]
     pulses = {"A": {"PulseOffset": 7.46}, "B": {"PulseOffset": 1.9}}
     path = write_raw(
-        tmp_path / "x.nii", data, ("DIM_DYN",), EditPulse=pulses,
+        tmp_path / "x.nii", data, ("DIM_DYN",), EditPulse=pulses, SequenceName="svs_se",
         dim_5_header={"EditCondition": ["A", "A", "B", "B"]},
     )  # fmt: skip
     source = open_scan(path)
     assert [s.edit_condition for s in source.shots()] == ["off", "off", "on", "on"]
     assert source.header.edit_pulse_ppm == (1.9, 7.46)
+    assert source.header.sequence == "MEGA-PRESS"
 
 
 def test_unnamed_edit_conditions_are_told_by_naa_or_left_with_a_note(tmp_path: Path) -> None:
