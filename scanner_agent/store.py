@@ -85,6 +85,11 @@ class Store:
         """Release all connections."""
         self._engine.dispose()
 
+    @property
+    def engine(self) -> sa.Engine:
+        """The connection pool, for rooms that keep tables of their own in this database (the phantom log)."""
+        return self._engine
+
     # -- writing ------------------------------------------------------------------------------------------------
 
     def cursor(self) -> int:

@@ -218,6 +218,11 @@ class ScanPipeline:
         return assemble.plain(snapshot)
 
     @property
+    def chain(self) -> ScanChain:
+        """The signal chain: water reference, coils, estimates of the shots (for the phantom log)."""
+        return self._chain
+
+    @property
     def average(self) -> Average | None:
         """The average that the last numbers are of."""
         return None if self._round is None else self._round.average

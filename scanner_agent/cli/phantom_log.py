@@ -1,0 +1,142 @@
+"""What `scanner-agent phantom log` does: a file through the pipeline, its numbers to a phantom run."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scanner_agent.phantom.definition import Phantom, guess_phantom
+from scanner_agent.phantom.measure import Signals, measure
+from scanner_agent.phantom.series import Run, SeriesKey, new_id
+from scanner_agent.phantom.signal import ChannelNoise, channel_noise, line_snr, residual_water, water_shape
+from scanner_agent.records import ScanHeader, ScanReport, ShotKind
+
+if TYPE_CHECKING:
+    from scanner_agent.offline import Processed
+
+
+def signals_of(processed: Processed) -> Signals:
+    """What the pipeline's signals say."""
+    chain, average = processed.pipeline.chain, processed.pipeline.average
+    header, water = processed.report.scan, chain.water
+    dwell, f0 = header.dwell_time_s, header.spectrometer_frequency_mhz
+    main = None if average is None else average.fids.get("main")
+    late = [e.late_energy for e in chain.estimates if e.late_energy is not None]
+    snr = suppression = None
+    if main is not None and average is not None:
+        snr = line_snr(main, average.noise_sd["main"], dwell, f0)
+        if water is not None:
+            # The average went through the same correction as the corrected water.
+            suppression = residual_water(main, water.corrected_fid, dwell, f0)
+    return Signals(
+        water_frequency_hz=None if water is None else water.frequency_hz,
+        water_amplitude=None if water is None else water.amplitude,
+        water_snr=None if water is None else water.snr,
+        water_shape=None if water is None else water_shape(water.corrected_fid, dwell),
+        residual_water=suppression,
+        snr_reference=snr,
+        late_energy=float(np.mean(late)) if late else None,
+        noise=_noise(processed),
+    )
+
+
+def _noise(processed: Processed) -> ChannelNoise | None:
+    if processed.report.scan.n_coils < 2:
+        return None
+    samples = [shot.data for shot in processed.source.shots() if shot.shot_kind is ShotKind.NOISE]
+    return channel_noise(np.concatenate(samples, axis=1)) if samples else None
+
+
+def run_of(
+    report: ScanReport,
+    signals: Signals | None,
+    *,
+    phantom: Phantom | None,
+    scanner: str | None,
+    coil: str | None,
+    measured_at: float | None,
+    in_store: bool,
+    note: str = "",
+) -> Run:
+    """The phantom run of a report."""
+    header = report.scan
+    known = phantom or guess_phantom({amount.name for amount in report.metabolites})
+    now = time.time()
+    return Run(
+        run_id=new_id(),
+        series=SeriesKey(
+            scanner or header.scanner or "unknown",
+            coil or header.coil_name or "unknown",
+            known.name,
+            report.provenance.protocol,
+        ),
+        measured_at=measured_at or header.started_at or now,
+        logged_at=now,
+        values=measure(report, known, signals),
+        settings=_settings(header, signals),
+        scan_id=header.scan_id if in_store else None,
+        note=note,
+    )
+
+
+def _settings(header: ScanHeader, signals: Signals | None) -> dict[str, str | float | None]:
+    place, size = header.voxel_position_mm, header.voxel_size_mm
+    noise = None if signals is None else signals.noise
+    return {
+        "transmit_reference": header.transmit_reference,
+        "receiver_gain": header.receiver_gain,
+        "software_version": header.software_version,
+        "coil_name": header.coil_name,
+        "shim_linewidth_hz": header.shim_linewidth_hz,
+        "voxel_position_mm": None if place is None else " ".join(f"{v:.1f}" for v in place),
+        "voxel_size_mm": None if size is None else " ".join(f"{v:.1f}" for v in size),
+        "noise_sd_per_channel": None if noise is None else " ".join(f"{v:.4g}" for v in noise.sd),
+        "scan_id": header.scan_id,
+    }
+
+
+def measure_file(
+    file: Path,
+    *,
+    water: Path | None,
+    noise: Path | None,
+    protocol: str | None,
+    basis: str | None,
+    phantom: Phantom | None,
+    scanner: str | None,
+    coil: str | None,
+    measured_at: float | None,
+    note: str,
+) -> Run:
+    """Process one file as a phantom scan. Raises SourceError and ConfigError, one line each."""
+    from scanner_agent.offline import process_file
+
+    processed = process_file(
+        file, water=water, noise=noise, protocol=protocol, basis=basis, phantom=True, progress=_Silent()
+    )
+    return run_of(
+        processed.report,
+        signals_of(processed),
+        phantom=phantom,
+        scanner=scanner,
+        coil=coil,
+        measured_at=measured_at,
+        in_store=False,
+        note=note,
+    )
+
+
+class _Silent:
+    """A phantom scan takes seconds: no progress is shown."""
+
+    def __enter__(self) -> _Silent:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        return None
+
+    def step(self, text: str, done: int, total: int | None) -> None:
+        """Nothing is shown."""

@@ -1,0 +1,301 @@
+"""Control charts as one interactive HTML page that needs nothing else and connects to nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from scanner_agent.errors import SourceError
+from scanner_agent.phantom.causes import TEXTS
+from scanner_agent.phantom.evaluate import Alarm, Chart, Evaluation
+from scanner_agent.phantom.values import kind_of
+
+_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
+    "form-action 'none'; base-uri 'none'"
+)
+_STYLE = """
+body { margin: 0; font: 15px/1.45 system-ui, sans-serif; color: #222; background: #fff; }
+main { max-width: 1200px; margin: 0 auto; padding: 0 16px 48px; }
+h1 { font-size: 24px; } h2 { font-size: 18px; margin: 28px 0 4px; border-bottom: 1px solid #d8d8d8; }
+h3 { font-size: 15px; margin: 14px 0 0; } p { margin: 4px 0; }
+table { border-collapse: collapse; width: 100%; font-size: 14px; } .wide { overflow-x: auto; }
+th, td { text-align: left; padding: 4px 12px 4px 0; border-bottom: 1px solid #d8d8d8; vertical-align: top; }
+.alarm { color: #a31621; font-weight: 600; } .building { color: #8a5a00; } nav a { margin-right: 12px; }
+"""
+_SCRIPT = """
+const seen = new IntersectionObserver((entries) => entries.forEach((entry) => {
+  if (!entry.isIntersecting) return;
+  seen.unobserve(entry.target);
+  const chart = CHARTS[Number(entry.target.dataset.chart)];
+  Plotly.newPlot(entry.target, chart.data, chart.layout, { responsive: true, displaylogo: false, plotlyServerURL: "",
+    modeBarButtonsToRemove: ["sendChartToCloud", "lasso2d", "select2d"] });
+}), { rootMargin: "600px" });
+document.querySelectorAll(".chart").forEach((place) => seen.observe(place));
+"""
+_BLUE, _RED, _GREY, _AMBER = "#2166ac", "#b2182b", "#8a8a8a", "#c77700"
+_COLOURS = ("#2166ac", "#b2182b", "#1b7837", "#762a83", "#c77700", "#35978f", "#8c510a", "#4d4d4d")
+_DAY = 86_400.0
+
+
+def day(moment: float) -> str:
+    """Date of a Unix time, UTC."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d")
+
+
+def limits(chart: Chart, n_sd: float) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Centre, lower and upper limit (n_runs,) in the value's own unit; NaN while the baseline is built."""
+    parts = (chart.centre, chart.centre - n_sd * chart.sd, chart.centre + n_sd * chart.sd)
+    if kind_of(chart.name).scale == "log":
+        parts = tuple(np.exp(part) for part in parts)  # type: ignore[assignment]
+    return parts
+
+
+def shown(chart: Chart) -> np.ndarray[Any, Any]:
+    """What is drawn (n_runs,): the value itself, or its step."""
+    return chart.charted if kind_of(chart.name).scale == "step" else chart.values
+
+
+def alarm_text(evaluation: Evaluation, alarm: Alarm) -> str:
+    """One sentence: which rule, which runs, how large, since when, which cause."""
+    runs = evaluation.runs
+    when = f"{day(runs[alarm.since].measured_at)} (raised {day(runs[alarm.raised].measured_at)})"
+    label = "all values together" if alarm.name == "joint" else kind_of(alarm.name).label
+    if alarm.before is None or alarm.after is None:
+        size = f"T² {alarm.size_sd:.1f} times its limit"
+    else:
+        size = f"{alarm.before:.4g} → {alarm.after:.4g} ({alarm.size_sd:+.1f} SD)"
+    return f"{label}: {size} since {when}, rule {alarm.rule}; {TEXTS[alarm.cause]}"
+
+
+def write_page(path: Path | str, evaluations: Sequence[Evaluation]) -> None:
+    """Write the page. Raises SourceError if it cannot be written."""
+    try:
+        Path(path).write_text(page(evaluations), encoding="utf-8")
+    except OSError as error:
+        raise SourceError(f"cannot write the charts {path}: {error.strerror}") from error
+
+
+def page(evaluations: Sequence[Evaluation]) -> str:
+    """The page for these series; with several, charts that compare them come first. About 5 MB, mostly Plotly."""
+    from plotly.offline import get_plotlyjs
+
+    drawn: list[dict[str, Any]] = []
+    body = [f"<h1>Phantom charts</h1><p>{len(evaluations)} series, {sum(len(e.runs) for e in evaluations)} runs</p>"]
+    if len(evaluations) > 1:
+        links = (f'<a href="#s{i}">{escape(str(e.series))}</a>' for i, e in enumerate(evaluations))
+        body += [f"<nav>{''.join(links)}</nav>", "<h2>Scanners compared</h2>", _compared(evaluations, drawn)]
+    body += [_series(number, evaluation, drawn) for number, evaluation in enumerate(evaluations)]
+    data = msgspec.json.encode(drawn, enc_hook=_plain).decode()
+    return "\n".join(
+        [
+            '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>Phantom charts</title><style>{_STYLE}</style></head><body><main>",
+            *body,
+            "</main>",
+            f"<script>{get_plotlyjs()}</script>",
+            f"<script>const CHARTS = {_in_script(data)};\n{_SCRIPT}</script>",
+            "</body></html>",
+        ]
+    )
+
+
+def _plain(value: Any) -> Any:
+    return [None if not np.isfinite(v) else float(f"{v:.7g}") for v in value.tolist()]
+
+
+def _in_script(json: str) -> str:
+    return json.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _place(drawn: list[dict[str, Any]], chart: dict[str, Any], height: int, label: str) -> str:
+    drawn.append(chart)
+    return (
+        f'<div class="chart" data-chart="{len(drawn) - 1}" style="height:{height}px" role="img" '
+        f'aria-label="{escape(label)}"></div>'
+    )
+
+
+def _layout(height: int, label: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "height": height,
+        "margin": {"l": 84, "r": 16, "t": 26, "b": 36},
+        "font": {"family": "system-ui, sans-serif", "size": 12, "color": "#333333"},
+        "paper_bgcolor": "white",
+        "plot_bgcolor": "white",
+        "hovermode": "closest",
+        "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},
+        "xaxis": {"type": "date", "gridcolor": "#eeeeee"},
+        "yaxis": {"title": {"text": label, "font": {"size": 12}}, "gridcolor": "#eeeeee", "zeroline": False},
+    } | changes
+
+
+def _dates(evaluation: Evaluation) -> list[str]:
+    return [datetime.fromtimestamp(run.measured_at, UTC).strftime("%Y-%m-%d %H:%M") for run in evaluation.runs]
+
+
+def _series(number: int, evaluation: Evaluation, drawn: list[dict[str, Any]]) -> str:
+    parts = [f'<h2 id="s{number}">{escape(str(evaluation.series))}</h2>', _summary(evaluation)]
+    alarms = list(evaluation.alarms)[-30:]
+    if alarms:
+        rows = "".join(f'<li class="alarm">{escape(alarm_text(evaluation, alarm))}</li>' for alarm in reversed(alarms))
+        more = len(evaluation.alarms) - len(alarms)
+        parts.append(f"<h3>Alarms{f' (latest 30; {more} older)' if more else ''}</h3><ul>{rows}</ul>")
+    if evaluation.events:
+        rows = "".join(f"<li>{day(e.happened_at)}: {escape(e.text)}</li>" for e in evaluation.events)
+        parts.append(f"<h3>Events</h3><ul>{rows}</ul>")
+    dates = _dates(evaluation)
+    for name, chart in evaluation.charts.items():
+        if np.isfinite(shown(chart)).any():
+            parts.append(_place(drawn, _chart(evaluation, chart, dates), 250, kind_of(name).label))
+        else:
+            parts.append(f"<p>{escape(kind_of(name).label)}: never measured; {escape(_reason(evaluation, name))}</p>")
+    return "\n".join(parts)
+
+
+def _reason(evaluation: Evaluation, name: str) -> str:
+    reasons = {run.values[name].reason for run in evaluation.runs if name in run.values}
+    return "; ".join(sorted(reason for reason in reasons if reason)) or "no reason given"
+
+
+def _summary(evaluation: Evaluation) -> str:
+    rows = []
+    for name, chart in evaluation.charts.items():
+        known = np.flatnonzero(np.isfinite(chart.values))
+        if known.size == 0 or not kind_of(name).alarms:
+            continue
+        last = evaluation.runs[known[-1]].values[name]
+        sd = "" if last.sd is None else f" ± {last.sd:.2g}"
+        css = "alarm" if chart.state == "alarm" else "building" if chart.state.startswith("baseline") else ""
+        rows.append(
+            f"<tr><td>{escape(kind_of(name).label)}</td><td>{last.value:.6g}{sd}</td>"
+            f'<td>{day(evaluation.runs[known[-1]].measured_at)}</td><td class="{css}">{chart.state}</td></tr>'
+        )
+    head = "<tr><th>value</th><th>latest</th><th>date</th><th>state</th></tr>"
+    return f'<div class="wide"><table>{head}{"".join(rows)}</table></div>'
+
+
+def _chart(evaluation: Evaluation, chart: Chart, dates: list[str]) -> dict[str, Any]:
+    kind = kind_of(chart.name)
+    y = shown(chart)
+    centre, low, high = limits(chart, 3.0)
+    sds = [run.values[chart.name].sd if chart.name in run.values else None for run in evaluation.runs]
+    alarmed = chart.alarmed if kind.alarms else np.zeros_like(chart.alarmed)
+    marked = np.zeros_like(chart.alarmed)
+    texts = []
+    for i, run in enumerate(evaluation.runs):
+        broken = [rule for rule, flags in chart.marks.items() if flags[i] and rule != "westgard_1_2s"]
+        marked[i] = bool(broken)
+        z = "" if not np.isfinite(chart.z[i]) else f"<br>z {chart.z[i]:+.2f}"
+        texts.append(
+            run.run_id[:8]
+            + z
+            + (f"<br>{', '.join(broken)}" if broken else "")
+            + ("<br>" + escape(run.note) if run.note else "")
+        )
+    data: list[dict[str, Any]] = [
+        _line(dates, high, "limit ± 3 SD", _GREY, dash="dot"),
+        _line(dates, low, "", _GREY, dash="dot") | {"showlegend": False},
+        _line(dates, centre, "baseline", _GREY),
+        {
+            "type": "scatter",
+            "mode": "lines+markers",
+            "name": "run",
+            "x": dates,
+            "y": y,
+            "text": texts,
+            "hovertemplate": "%{x}<br>%{y:.6g}<br>%{text}<extra></extra>",
+            "line": {"color": _BLUE, "width": 0.8},
+            "marker": {"color": _BLUE, "size": 5},
+        },
+    ]
+    if len(evaluation.runs) <= 500 and any(sd is not None for sd in sds):
+        data[-1]["error_y"] = {"type": "data", "array": sds, "thickness": 0.8, "width": 2}
+    for flags, name, colour, symbol in (
+        (marked & ~alarmed, "a classical rule is broken", _AMBER, "circle-open"),
+        (alarmed & np.isfinite(y), "alarm", _RED, "circle"),
+    ):
+        at = np.flatnonzero(flags)
+        if at.size:
+            data.append(
+                {
+                    "type": "scatter",
+                    "mode": "markers",
+                    "name": name,
+                    "x": [dates[i] for i in at],
+                    "y": y[at],
+                    "hoverinfo": "skip",
+                    "marker": {"color": colour, "size": 9, "symbol": symbol, "line": {"width": 2}},
+                }
+            )
+    label = f"change of {kind.label}" if kind.scale == "step" else kind.label
+    layout = _layout(250, label, shapes=_event_lines(evaluation), annotations=_event_notes(evaluation))
+    finite = y[np.isfinite(y)]
+    if kind.scale == "log" and finite.max() > 20 * max(finite.min(), 1e-12):
+        layout["yaxis"]["type"] = "log"
+    return {"data": data, "layout": layout}
+
+
+def _line(x: list[str], y: Any, name: str, colour: str, dash: str = "solid") -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": x,
+        "y": y,
+        "name": name,
+        "hoverinfo": "skip",
+        "line": {"color": colour, "width": 1, "dash": dash},
+    }
+
+
+def _event_lines(evaluation: Evaluation) -> list[dict[str, Any]]:
+    return [
+        {"type": "line", "x0": day(e.happened_at), "x1": day(e.happened_at), "yref": "paper", "y0": 0, "y1": 1}
+        | {"line": {"color": "#762a83", "width": 1.2, "dash": "dash"}}
+        for e in evaluation.events
+    ]
+
+
+def _event_notes(evaluation: Evaluation) -> list[dict[str, Any]]:
+    return [
+        {"x": day(e.happened_at), "y": 1, "yref": "paper", "text": escape(e.text), "showarrow": False}
+        | {"xanchor": "left", "yanchor": "top", "font": {"size": 10, "color": "#762a83"}}
+        for e in evaluation.events
+    ]
+
+
+def _compared(evaluations: Sequence[Evaluation], drawn: list[dict[str, Any]]) -> str:
+    """Each alarming value of all series in one chart, as monthly medians."""
+    names = dict.fromkeys(n for e in evaluations for n in e.charts if kind_of(n).alarms and kind_of(n).scale != "step")
+    parts = []
+    for name in names:
+        data = []
+        for number, evaluation in enumerate(evaluations):
+            if name not in evaluation.charts:
+                continue
+            values = evaluation.charts[name].values
+            months: dict[str, list[float]] = {}
+            for run, value in zip(evaluation.runs, values.tolist(), strict=True):
+                if np.isfinite(value):
+                    months.setdefault(day(run.measured_at)[:7], []).append(value)
+            data.append(
+                _line(
+                    list(months),
+                    np.array([np.median(v) for v in months.values()]),
+                    str(evaluation.series),
+                    _COLOURS[number % 8],
+                )
+                | {"mode": "lines+markers", "hoverinfo": "all", "showlegend": len(evaluations) <= 8}
+            )
+        parts.append(
+            _place(drawn, {"data": data, "layout": _layout(280, kind_of(name).label)}, 280, kind_of(name).label)
+        )
+    return "\n".join(parts)

@@ -1,0 +1,178 @@
+"""From a scan's report (and, where they are at hand, its signals) to the values of a phantom run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from scanner_agent.phantom.definition import Phantom
+from scanner_agent.phantom.signal import ChannelNoise, WaterShape
+from scanner_agent.phantom.values import Value
+from scanner_agent.records import MetaboliteAmount, ScanReport
+
+# Hindman 1966 (10.1063/1.1726676): water moves by -0.010 ppm per degree and lies at 4.65 ppm at 37 degrees C.
+_WATER_PPM_PER_DEGREE = -0.010
+_BODY_TEMPERATURE_C = 37.0
+_NOT_IN_REPORT = "the signals are needed for it: log the run from its file"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signals:
+    """What the pipeline's signals say beyond the report. None: could not be had."""
+
+    water_frequency_hz: float | None = None
+    """Where water lies, Hz from 4.65 ppm on the stored axis."""
+    water_amplitude: float | None = None
+    """First point of the unsuppressed water, per excitation."""
+    water_snr: float | None = None
+    """The same over the noise."""
+    water_shape: WaterShape | None = None
+    """Fitted line."""
+    residual_water: float | None = None
+    """Suppressed over unsuppressed height."""
+    snr_reference: float | None = None
+    """Height of the largest line over the noise."""
+    late_energy: float | None = None
+    """Mean z of the shots."""
+    noise: ChannelNoise | None = None
+    """Of the channels, if there are raw ones."""
+
+
+def measure(report: ScanReport, phantom: Phantom, signals: Signals | None) -> dict[str, Value]:
+    """Values of one run by name, each with its standard error where theory gives one; missing ones with the reason."""
+    values = _of_report(report)
+    values |= _of_signals(report, signals) if signals is not None else {n: _none(_NOT_IN_REPORT) for n in _SIGNALS}
+    amounts = {a.name: a for a in report.metabolites if a.spectrum == "main"}
+    return values | _of_amounts(report, phantom, amounts)
+
+
+_SIGNALS = (
+    "water_amplitude_per_ml",
+    "water_fwhm_fitted_hz",
+    "water_lorentz_share",
+    "residual_water",
+    "snr_reference",
+    "late_energy",
+    "noise_channel_spread",
+    "noise_correlation",
+    "temperature_c",
+)
+
+
+def _none(reason: str) -> Value:
+    return Value(None, None, reason)
+
+
+def _value(value: float | None, reason: str, sd: float | None = None) -> Value:
+    if value is None or not math.isfinite(value):
+        return _none(reason)
+    return Value(float(value), None if sd is None or not math.isfinite(sd) else float(sd))
+
+
+def _of_report(report: ScanReport) -> dict[str, Value]:
+    quality, scan = report.quality, report.scan
+    why = quality.missing
+    few = "fewer than three shots are stored apart"
+    n = max(quality.n_shots_used, 1)
+    scatter_share = 1.0 / math.sqrt(2.0 * (n - 1)) if n > 2 else None
+
+    def with_share(value: float | None) -> Value:
+        return _value(value, few, None if value is None or scatter_share is None else value * scatter_share)
+
+    return {
+        "centre_frequency_hz": Value(scan.spectrometer_frequency_mhz * 1e6, 0.5),
+        "water_fwhm_hz": _value(quality.water_fwhm_hz, why.get("water_fwhm_hz", "no water reference")),
+        "fwhm_hz": _value(quality.fwhm_hz, why.get("fwhm_hz", "no fit")),
+        "frequency_drift_hz_per_min": _value(quality.frequency_drift_hz_per_min, few),
+        "frequency_scatter_hz": with_share(quality.frequency_scatter_hz),
+        "phase_scatter_deg": with_share(quality.phase_scatter_deg),
+        "noise_sd": _value(_single_shot_noise(report), "no average"),
+    }
+
+
+def _single_shot_noise(report: ScanReport) -> float | None:
+    quality = report.quality
+    if quality.noise_sd is None or not quality.n_shots_effective:
+        return None
+    return quality.noise_sd * math.sqrt(quality.n_shots_effective)
+
+
+def _of_signals(report: ScanReport, signals: Signals) -> dict[str, Value]:
+    no_water = "no water reference"
+    size = report.scan.voxel_size_mm
+    volume_ml = None if size is None else size[0] * size[1] * size[2] / 1000.0
+    per_ml = None
+    if signals.water_amplitude is not None and volume_ml:
+        per_ml = signals.water_amplitude / volume_ml
+    shape, noise = signals.water_shape, signals.noise
+    spread = None
+    if noise is not None and len(noise.sd) > 1:
+        spread = max(noise.sd) / sorted(noise.sd)[len(noise.sd) // 2]
+    one = "the channels were combined before"
+    return {
+        "water_amplitude_per_ml": _value(
+            per_ml,
+            no_water if signals.water_amplitude is None else "the voxel's size is not known",
+            None if per_ml is None or not signals.water_snr else per_ml / signals.water_snr,
+        ),
+        "water_fwhm_fitted_hz": _value(
+            None if shape is None else shape.fwhm_hz, no_water, None if shape is None else shape.sd_hz
+        ),
+        "water_lorentz_share": _value(None if shape is None else shape.lorentz_share, no_water),
+        "residual_water": _value(signals.residual_water, no_water),
+        "snr_reference": _value(signals.snr_reference, "no average", 1.0),
+        "late_energy": _value(signals.late_energy, "not measured"),
+        "noise_channel_spread": _value(spread, one),
+        "noise_correlation": _value(None if noise is None else noise.largest_correlation, one),
+        "temperature_c": _temperature(report, signals),
+    }
+
+
+def _temperature(report: ScanReport, signals: Signals) -> Value:
+    """From the distance between water and the metabolites, whose shifts hardly depend on temperature."""
+    offset, water = report.quality.frequency_offset_hz, signals.water_frequency_hz
+    if water is None:
+        return _none("no water reference")
+    if offset is None:
+        return _none(report.quality.missing.get("frequency_offset_hz", "no fit"))
+    water_over_body_ppm = (offset - water) / report.scan.spectrometer_frequency_mhz
+    temperature = _BODY_TEMPERATURE_C + water_over_body_ppm / _WATER_PPM_PER_DEGREE
+    if not -10.0 <= temperature <= 70.0:
+        return _none(f"water lies {water_over_body_ppm:+.2f} ppm from its place at 37 °C: no temperature does that")
+    return _value(temperature, "", _shift_sd_hz(report, signals) / report.scan.spectrometer_frequency_mhz / 0.010)
+
+
+def _shift_sd_hz(report: ScanReport, signals: Signals) -> float:
+    """Standard error of the distance: a line's frequency is known to about its width over its S/N."""
+    width, snr = report.quality.fwhm_hz, signals.snr_reference
+    # Widths below the spectrum's resolution are no better known than that.
+    least = 1.0 / (report.scan.n_points * report.scan.dwell_time_s)
+    return max(width or 0.0, least) / max(snr or 1.0, 1.0)
+
+
+def _of_amounts(report: ScanReport, phantom: Phantom, amounts: Mapping[str, MetaboliteAmount]) -> dict[str, Value]:
+    values: dict[str, Value] = {}
+    reference = amounts.get(phantom.reference)
+    no_fit = "not fitted: " + (", ".join(report.quality.fit_flags) or "no basis set for this scan")
+    for name in phantom.contents_mm:
+        amount = amounts.get(name)
+        relative = None if amount is None or amount.percent_sd is None else amount.percent_sd / 100.0
+        percent = None if amount is None else amount.percent_sd
+        values[f"{name}_percent_sd"] = _value(percent, no_fit)
+        in_water = None if amount is None else amount.institutional_units
+        values[f"{name}/water"] = _value(
+            in_water if in_water is None or in_water > 0 else None,
+            no_fit if amount is None else "no water reference" if in_water is None else "none was found",
+            None if in_water is None or relative is None else in_water * relative,
+        )
+        if name == phantom.reference:
+            continue
+        if amount is None or reference is None or reference.amplitude <= 0 or amount.amplitude <= 0:
+            values[f"{name}/{phantom.reference}"] = _none(no_fit if amount is None else "none was found")
+            continue
+        ratio = amount.amplitude / reference.amplitude
+        other = None if reference.percent_sd is None else reference.percent_sd / 100.0
+        sd = None if relative is None or other is None else ratio * math.hypot(relative, other)
+        values[f"{name}/{phantom.reference}"] = _value(ratio, "", sd)
+    return values
