@@ -1,13 +1,16 @@
 """The daemon under faults: kills, power cuts, bad networks, foreign bytes, long runs, load.
 
-    python benchmarks/faults.py kill|power|network|fuzz|soak|load|all [--fast]
+    python benchmarks/faults.py kill|real|power|network|fuzz|soak|load|all [--fast]
 
 All on 127.0.0.1, in a folder of its own. `--fast`: a tenth or less of each.
 """
 
 from __future__ import annotations
 
+import os
+import random
 import resource
+import signal
 import sys
 import tempfile
 import time
@@ -16,13 +19,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from common import ROOT, machine, table, write_json
 
 sys.path.insert(0, str(ROOT))
 
 from scanner_agent.errors import RemoteProtocolError
-from scanner_agent.wire import ControlClient
+from scanner_agent.pipeline import start_pipeline
+from scanner_agent.records import EndStatus, ScanEnd, ScanReport
+from scanner_agent.simulate import simulate_scan
+from scanner_agent.wire import ControlClient, ShotSender, wait_for_report
 from scanner_agent.wire.codec import decode_request
 from tests.support import faults, live
 from tests.support.fuzz import mutated
@@ -61,6 +68,54 @@ def kill(folder: Path, fast: bool) -> dict[str, Any]:
     }
     assert outcome.sound, result
     return result
+
+
+def _same_numbers(report: ScanReport) -> dict[str, Any]:
+    """A report without its times and its place in the audit record."""
+    numbers: dict[str, Any] = msgspec.to_builtins(report)
+    del numbers["timing"], numbers["provenance"]["audit_head"], numbers["provenance"]["audit_count"]
+    return numbers
+
+
+def real(folder: Path, fast: bool) -> dict[str, Any]:
+    """Kills of the real daemon with the real pipeline; reports against an uninterrupted run in this process."""
+    rng = random.Random(5)
+    n_scans, kills_each = (1, 3) if fast else (4, 5)
+    command = (sys.executable, "-m", "scanner_agent", "run", "--config")
+    daemon = live.Daemon(folder, command=command).start()
+    same = 0
+    kills: Counter[str] = Counter()
+    try:
+        for number in range(n_scans):
+            scan = simulate_scan("motion_step", seed=number, n_coils=4, n_points=1024, n_shots=16)
+            shots = list(scan.shots())
+            pipeline = start_pipeline(scan.header, lambda shots=shots: iter(shots))
+            for shot in shots:
+                pipeline.add(shot)
+            end = ScanEnd(scan_id=scan.header.scan_id, status=EndStatus.COMPLETE, n_shots=16)
+            expected = _same_numbers(pipeline.finish(end))
+            with ShotSender(scan.header, daemon.url) as sender:
+                for i, shot in enumerate(shots):
+                    sender.send(shot)
+                    if i % (len(shots) // kills_each) != 1:
+                        continue
+                    sender.pump(rng.uniform(0.5, 6.0))
+                    target = rng.choice(("ingest", "worker"))
+                    kills[target] += 1
+                    worker = faults.worker_pid(daemon)
+                    if target == "worker" and worker is not None:
+                        os.kill(worker, signal.SIGKILL)
+                    elif target == "ingest":
+                        daemon.kill()
+                        daemon.start()
+                sender.end(n_shots=16)
+            report, _ = wait_for_report(daemon.url, scan.header.scan_id, 600.0)
+            same += report is not None and _same_numbers(report) == expected
+    finally:
+        if daemon.process is not None:
+            daemon.stop()
+    assert same == n_scans
+    return {"scans": n_scans, "kills": dict(kills), "reports equal to the uninterrupted ones": same}
 
 
 def power(folder: Path, fast: bool) -> dict[str, Any]:
@@ -157,6 +212,7 @@ def load(folder: Path, fast: bool) -> dict[str, Any]:
 
 CAMPAIGNS: dict[str, Callable[[Path, bool], dict[str, Any]]] = {
     "kill": kill,
+    "real": real,
     "power": power,
     "network": network,
     "fuzz": fuzz,

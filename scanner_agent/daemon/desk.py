@@ -62,7 +62,15 @@ class Desk:
             return
         reason = self.supervisor.give_up_reason(scan_id) if scan_id not in self._processed else None
         self._processed.setdefault(scan_id, 0)
-        link.send({"type": "scan", "scan_id": scan_id, "size": scan.file.synced_size, "give_up": reason})
+        link.send(
+            {
+                "type": "scan",
+                "scan_id": scan_id,
+                "size": scan.file.synced_size,
+                "ended": scan.end is not None,
+                "give_up": reason,
+            }
+        )
 
     def take_results(self) -> None:
         """Everything that the worker has said."""

@@ -78,6 +78,8 @@ class _Work:
         self.scan_id = scan_id
         self.reader = SpoolReader(directory, scan_id)
         self.size = 0
+        self.ended = False
+        """Whether its end is on disk."""
         self.header: ScanHeader | None = None
         self.pipeline: Pipeline | None = None
         self.journalled = (0, 0)
@@ -99,6 +101,8 @@ class Worker:
         self._journal = JournalWriter(config.state / "journal")
         self._works: dict[str, _Work] = {}
         self._finished: deque[str] = deque(maxlen=1000)
+        self._last_steps: dict[str, tuple[int, int]] = {}
+        self._indexed_from: int | None = None
         self._recorder: Recorder | None = None
         self._said: dict[str, str | None] = {}
         self._retained_at = self._alive_at = time.monotonic()
@@ -168,7 +172,7 @@ class Worker:
                 self._link.send({"type": "failed", "scan_id": scan_id, "position": 0, "text": str(error)})
                 return
             self._works[scan_id] = work
-        work.size = message["size"]
+        work.size, work.ended = message["size"], message["ended"]
         if message["give_up"] is not None:
             work.given_up = message["give_up"]
 
@@ -178,21 +182,30 @@ class Worker:
         if after is None:
             self._tries.note_work(scan_id, self._journal.cursor)
             return (0, 0)
+        if self._indexed_from is None or after < self._indexed_from:
+            self._index(after)
+        return self._last_steps.get(scan_id, (0, 0))
+
+    def _index(self, after: int) -> None:
+        """Read the journal from a cursor on, once for all scans that began behind it."""
         reader = JournalReader(self._config.state / "journal", after)
         try:
-            steps = [e.step for e in reader.read(self._journal.cursor, 1 << 60) if e.scan_id == scan_id]
+            for entry in reader.read(self._journal.cursor, 1 << 60):
+                self._last_steps[entry.scan_id] = max(entry.step, self._last_steps.get(entry.scan_id, (0, 0)))
         finally:
             reader.close()
-        return max(steps, default=(0, 0))
+        self._indexed_from = after
 
     def _work_once(self) -> bool:
-        """One record of each scan that has any; whether there was any."""
-        worked = False
-        for work in list(self._works.values()):
-            if work.reader.offset < work.size:
-                worked = True
-                self._step(work)
-        return worked
+        """A record of each scan under way, and of the oldest of those that have ended; whether there was any.
+
+        Ended scans one after the other: all at once, none would be done before the last, or before the next crash.
+        """
+        waiting = [work for work in self._works.values() if work.reader.offset < work.size]
+        ended = [work for work in waiting if work.ended]
+        for work in [*(work for work in waiting if not work.ended), *ended[:1]]:
+            self._step(work)
+        return bool(waiting)
 
     def _step(self, work: _Work) -> None:
         position = work.reader.position + 1
@@ -218,6 +231,7 @@ class Worker:
         elif isinstance(record, ScanEnd):
             self._drop(work)
             self._finished.append(work.scan_id)
+            self._last_steps.pop(work.scan_id, None)
             self._link.send({"type": "done", "scan_id": work.scan_id})
             self._retain()
 
@@ -285,6 +299,7 @@ class Worker:
                 self._link.send({"type": "idle"})
                 self._take_for(_RETRY_S)
         self._say("journal", None)
+        self._last_steps[work.scan_id] = entries[-1].step
         for entry in entries:
             self._link.send({"type": "entry", "entry": msgspec.msgpack.encode(entry)})
         if self._recorder is not None:

@@ -10,6 +10,6 @@ from scanner_agent.config import load_config
 from scanner_agent.daemon.ingest import run
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO)
+    logging.basicConfig(level=logging.WARNING)
     worker = str(Path(__file__).with_name("fake_worker.py"))
     run(load_config(Path(sys.argv[1])), (sys.executable, worker), lambda _ingest: print("listening", flush=True))

@@ -120,12 +120,13 @@ def worker_pid(daemon: live.Daemon) -> int | None:
 
 
 def first_answer_s(daemon: live.Daemon) -> float:
-    """Start the daemon; seconds until it answers."""
+    """Start the daemon; seconds until it acknowledges a scan, which is then ended."""
     began = time.monotonic()
     daemon.start()
-    with ShotSender(live.header("ping"), daemon.url, patience_s=20.0) as sender:
-        del sender
-    return time.monotonic() - began
+    with ShotSender(live.header(f"ping-{time.monotonic_ns()}"), daemon.url, patience_s=20.0) as sender:
+        seconds = time.monotonic() - began
+        sender.end()
+    return seconds
 
 
 def wait_worked_off(daemon: live.Daemon, timeout_s: float = 300.0) -> None:

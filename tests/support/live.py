@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,7 +37,15 @@ def free_port() -> int:
 class Daemon:
     """One daemon process that can be killed and started again on the same state."""
 
-    def __init__(self, folder: Path, extra: str = "", tables: str = "", port: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        extra: str = "",
+        tables: str = "",
+        port: int | None = None,
+        command: Sequence[str] = (sys.executable, str(DAEMON)),
+    ) -> None:
+        self._command = tuple(command)
         self.port = port or free_port()
         self.url = f"tcp://127.0.0.1:{self.port}"
         self.state = folder / "state"
@@ -49,10 +57,10 @@ class Daemon:
 
     def start(self) -> Daemon:
         self.process = subprocess.Popen(
-            [sys.executable, str(DAEMON), str(self.config)], stdout=subprocess.PIPE, text=True, cwd=DAEMON.parents[2]
+            [*self._command, str(self.config)], stdout=subprocess.PIPE, text=True, cwd=DAEMON.parents[2]
         )
         assert self.process.stdout is not None
-        assert self.process.stdout.readline() == "listening\n"
+        assert self.process.stdout.readline().startswith(("listening", "ingest"))
         return self
 
     def kill(self) -> None:
