@@ -598,6 +598,16 @@ class ScanChain:
         self._passes += 1
 
     @property
+    def coil_weights(self) -> NDArray[np.complex128] | None:
+        """Combination weights (n_coils,): combined = conj(weights) @ data; None before the first shot."""
+        return None if self._receiver.weights is None else self._receiver.weights.weights
+
+    @property
+    def link(self) -> tuple[float, float] | None:
+        """Frequency (Hz) and phase (rad) between the ON and OFF references, already in the ON shots' estimates."""
+        return self._link
+
+    @property
     def coil_report(self) -> CoilReport:
         """What was found about the receive channels."""
         return self._receiver.report()

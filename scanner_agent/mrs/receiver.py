@@ -105,13 +105,13 @@ class Receiver:
             return
         if self._tails_n == 0:
             self._tails_level = level
-        # Frames that sum another number of excitations, or were taken at another gain, are brought to the first's level.
+        # Frames of other gain or number of excitations are brought to the first's level.
         scale = self._tails_level / level if abs(np.log(level / self._tails_level)) > _OTHER_LEVEL else 1.0
         self._tails = self._tails + moment * (scale * self.band.n_effective)
         self._tails_n += self.band.n_effective
 
     def _noise_moment(self) -> tuple[NDArray[np.complex128], float]:
-        """Second moment of the noise from the noise scan and the tails together, at the tails' level, and its samples."""
+        """Second moment of the noise (noise scan and tails together, at the tails' level) and its samples."""
         n = self._noise_scan_n + self._tails_n
         if n <= 0:
             return np.eye(self.n_coils, dtype=np.complex128), 1.0

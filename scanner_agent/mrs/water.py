@@ -80,8 +80,8 @@ def without_water(
     dwell_time_s: float,
     spectrometer_frequency_mhz: float,
     *,
-    water_ppm: tuple[float, float] = (4.4, 5.0),
-    n_components: int = 32,
+    water_ppm: tuple[float, float] = (4.45, 4.95),
+    n_components: int = 40,
 ) -> NDArray[np.complex128]:
     """FID (n_points,) without its residual water: the damped lines that HSVD finds in `water_ppm` are subtracted.
 
