@@ -229,6 +229,10 @@ class JudgementSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     coil_noise_log_step: Annotated[float, Meta(gt=0)]
     """Change of one channel's log noise variance against the others' that is a fault."""
 
+    # Functional scans.
+    window_change_z: Annotated[float, Meta(gt=0)]
+    """Largest z of a course of windows above which a metabolite has changed."""
+
     # Forecast.
     forecast_fit_quality: Annotated[float, Meta(ge=1)]
     """FQN of a model that fits; what is above does not average out."""
