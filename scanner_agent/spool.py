@@ -137,6 +137,17 @@ class ScanFile:
         return to_ranges([i for i in range(stop) if (ShotKind.METABOLITE.value, i) not in self.digests])
 
 
+class Unfinished(NamedTuple):
+    """A scan that has no report yet."""
+
+    header: ScanHeader
+    size: int
+    """Bytes on disk, synced."""
+    ended: bool
+    n_records: int
+    """Records on disk (of an ended scan: about)."""
+
+
 class Spool:
     """All scans on disk, for the one process that writes them."""
 
@@ -247,23 +258,39 @@ class Spool:
 
     def mark_done(self, scan_id: str) -> None:
         """The scan's report is safe: it need not be worked on again. Raises `SpoolError`."""
-        scan = self.find(scan_id)
-        if scan is None or scan.end is None:
+        key = scan_key(scan_id)
+        if key in self.scans:
+            self._rename(key, DONE)
+            self._drop(key)
             return
-        if scan.file.path.suffix != DONE:
-            self._rename(scan_key(scan_id), DONE)
-        self._drop(scan_key(scan_id))
+        path = self.directory / f"{key}{SEALED}"
+        if path.exists():
+            with spool_errors(f"cannot rename {path.name}"):
+                self.files.rename(path, path.with_suffix(DONE))
+                self.files.sync_directory(self.directory)
 
-    def unfinished(self) -> list[ScanFile]:
-        """Scans without a report, oldest first; raises `SpoolError`."""
-        for path in self.directory.glob(f"*{SEALED}"):
-            if path.stem not in self.scans and path.stem not in self.problems:
-                try:
-                    self._load(path)
-                except SpoolError as error:
-                    self.problems[path.stem] = f"spool file {path.name}: {error}"
-        scans = [scan for scan in self.scans.values() if scan.file.path.suffix != DONE and scan.header is not None]
-        return sorted(scans, key=lambda scan: scan.file.path.stat().st_ctime)
+    def unfinished(self) -> list[Unfinished]:
+        """Scans without a report: ended ones first, then those under way. Of ended ones only the header is read."""
+        found = []
+        for path in sorted(self.directory.glob(f"*{SEALED}")):
+            if path.stem in self.scans or path.stem in self.problems:
+                continue
+            try:
+                reader = SpoolReader.at(path)
+                header = reader.next()
+                reader.close()
+            except SpoolError as error:
+                self.problems[path.stem] = f"spool file {path.name}: {error}"
+                continue
+            if isinstance(header, ScanHeader):
+                size = path.stat().st_size
+                about = 2 + size // (8 * header.n_coils * header.n_points)
+                found.append(Unfinished(header, size, ended=True, n_records=about))
+        for scan in self.scans.values():
+            if scan.file.path.suffix != DONE and scan.header is not None and scan.file.synced_size:
+                ended = scan.end is not None
+                found.append(Unfinished(scan.header, scan.file.synced_size, ended=ended, n_records=scan.n_records))
+        return sorted(found, key=lambda item: not item.ended)
 
     def forget(self, path: Path) -> None:
         """Remove a finished scan for good; its id stays taken. Raises `SpoolError`."""

@@ -29,14 +29,13 @@ class Board:
     def __init__(self) -> None:
         self._scans: OrderedDict[str, _Scan] = OrderedDict()
 
-    def shot_came(self, header: ScanHeader, n_shots: int, *, now: bool = True) -> None:
-        """Something of a scan was acknowledged (`now`) or found on disk at start."""
+    def shot_came(self, header: ScanHeader, n_shots: int) -> None:
+        """Something of a scan was acknowledged."""
         scan = self._scans.get(header.scan_id)
         if scan is None:
             scan = self._add(header)
-        if now:
-            scan.last_shot_at = time.time()
-            self._scans.move_to_end(header.scan_id)
+        scan.last_shot_at = time.time()
+        self._scans.move_to_end(header.scan_id)
         scan.n_shots = n_shots
 
     def _add(self, header: ScanHeader) -> _Scan:

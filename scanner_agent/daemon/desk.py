@@ -16,7 +16,7 @@ from scanner_agent.daemon.supervisor import Supervisor
 from scanner_agent.daemon.tries import TryBook
 from scanner_agent.errors import SpoolError
 from scanner_agent.journal import Entry
-from scanner_agent.spool import DONE, Spool
+from scanner_agent.spool import DONE, Spool, Unfinished
 from scanner_agent.wire.published import decode_record
 
 log = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ class Desk:
         self._spool, self._tries, self._board = spool, tries, board
         self._publisher, self._problems = publisher, problems
         self._processed: dict[str, int] = {}
+        self._spooled: dict[str, int] = {}
         self._dead: set[str] = set()
         self.finished: Callable[[], None] = lambda: None
         """Called when a scan has its report."""
@@ -56,21 +57,20 @@ class Desk:
         scan = self._spool.find(scan_id)
         if scan is None or scan.header is None or scan.file.path.suffix == DONE:
             return
-        self._board.shot_came(scan.header, scan.n_shots, now=now)
+        if now:
+            self._board.shot_came(scan.header, scan.n_shots)
+        ended = scan.end is not None
+        self._send(Unfinished(scan.header, scan.file.synced_size, ended=ended, n_records=scan.n_records))
+
+    def _send(self, scan: Unfinished) -> None:
+        scan_id = scan.header.scan_id
+        self._spooled[scan_id] = scan.n_records
         link = self.supervisor.link
         if link is None or scan_id in self._dead:
             return
         reason = self.supervisor.give_up_reason(scan_id) if scan_id not in self._processed else None
         self._processed.setdefault(scan_id, 0)
-        link.send(
-            {
-                "type": "scan",
-                "scan_id": scan_id,
-                "size": scan.file.synced_size,
-                "ended": scan.end is not None,
-                "give_up": reason,
-            }
-        )
+        link.send({"type": "scan", "scan_id": scan_id, "size": scan.size, "ended": scan.ended, "give_up": reason})
 
     def take_results(self) -> None:
         """Everything that the worker has said."""
@@ -112,6 +112,7 @@ class Desk:
             return
         self._tries.clear(scan_id)
         self._processed.pop(scan_id, None)
+        self._spooled.pop(scan_id, None)
         self.finished()
 
     def _failed(self, scan_id: str, position: int, text: str) -> None:
@@ -134,14 +135,10 @@ class Desk:
         if self.supervisor.start_if_due():
             self._processed.clear()
             self._dead.clear()
-            scans = [scan for scan in self._spool.unfinished() if scan.file.synced_size]
-            self.tell([scan.header.scan_id for scan in scans if scan.header is not None], now=False)
+            for scan in self._spool.unfinished():
+                self._send(scan)
 
     @property
     def n_waiting(self) -> int:
         """Records on disk that the worker has not begun with."""
-        return sum(
-            max(0, scan.n_records - self._processed.get(scan.header.scan_id, 0))
-            for scan in self._spool.scans.values()
-            if scan.header is not None and scan.file.path.suffix != DONE
-        )
+        return sum(max(0, n - self._processed.get(scan_id, 0)) for scan_id, n in self._spooled.items())

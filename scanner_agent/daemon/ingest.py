@@ -107,9 +107,6 @@ class Ingest:
             health=self.health,
             cursor=lambda: self._publisher.cursor,
         )
-        for scan in self.spool.unfinished():
-            assert scan.header is not None
-            self._board.shot_came(scan.header, scan.n_shots, now=False)
         self._audit.add(
             "start",
             version=__version__,

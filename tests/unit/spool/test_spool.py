@@ -70,7 +70,7 @@ def test_a_scan_goes_from_open_to_sealed_to_done_to_forgotten(tmp_path: Path) ->
     spool = _filled(tmp_path, end=True)
     key = scan_key("scan")
     assert (tmp_path / f"{key}{SEALED}").exists()
-    assert [s.header.scan_id for s in spool.unfinished() if s.header] == ["scan"]
+    assert [(s.header.scan_id, s.ended) for s in spool.unfinished()] == [("scan", True)]
     spool.mark_done("scan")
     assert (tmp_path / f"{key}{DONE}").exists()
     assert spool.unfinished() == []
