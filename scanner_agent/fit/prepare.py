@@ -19,10 +19,11 @@ from scanner_agent.fit.macromolecules import (
     edited_terms,
     gaussian_fid,
 )
+from scanner_agent.fit.parameters import Prior, make_prior
 from scanner_agent.fit.settings import FitSettings
 from scanner_agent.mrs.axes import WATER_PPM, time_axis
 
-IN_VIVO_DURATION_S = 0.45
+IN_VIVO_DURATION_S = 0.4
 """Longer FIDs are cut here: at 3 Hz linewidth 0.5 % of the signal is left, and noise is all that follows."""
 PHANTOM_DURATION_S = 1.1
 IN_VIVO_DAMPING_HZ = 1.5
@@ -80,6 +81,8 @@ class PreparedBasis:
     """(n_probes, n_band): macromolecules that the fit was told not to use; whether the data hold them is tested."""
     widths_hz: NDArray[np.float64]
     """(n_terms - n_metabolites,) FWHM of the macromolecules and lipids."""
+    prior: Prior
+    """Of the non-linear parameters."""
     splines: NDArray[np.float64]
     """(n_window, n_splines)."""
     spline_gram: NDArray[np.float64]
@@ -236,6 +239,7 @@ def prepare(
         columns=columns,
         probes=probe_columns,
         widths_hz=widths_hz,
+        prior=make_prior(sum(1 for n in final_names if n in names), f0, settings.phantom),
         splines=splines,
         spline_gram=splines.T @ splines,
         roughness=difference.T @ difference,

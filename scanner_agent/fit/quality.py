@@ -6,19 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanner_agent.fit.lipids import lipid_ratio
+from scanner_agent.fit.parameters import GAUSS, LORENTZ, PHASE0, PHASE1, SHIFT
 from scanner_agent.fit.result import EDITED_SUMS, SUMS, FitResult
-from scanner_agent.fit.solver import (
-    GAUSS,
-    LORENTZ,
-    PHASE0,
-    PHASE1,
-    SHIFT,
-    Problem,
-    Solution,
-    baseline_under,
-    gain_by_probes,
-    spline_solve,
-)
+from scanner_agent.fit.solver import Problem, Solution, baseline_under, gain_by_probes, spline_solve
 from scanner_agent.fit.start import OFFSET_PPM, StartValues
 from scanner_agent.fit.uncertainty import covariances
 from scanner_agent.fit.water_removal import WaterModel

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from scanner_agent.fit.solver import Parameters
+from scanner_agent.fit.parameters import Parameters
 
 SUMS: dict[str, tuple[str, ...]] = {
     "tNAA": ("NAA", "NAAG"),

@@ -6,7 +6,7 @@ eliminated at every step. Data and terms are compared by the real part of the ze
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,57 +14,26 @@ from scipy.fft import fft
 from scipy.linalg import cho_solve
 
 from scanner_agent.fit.kernels import cholesky, half_solved, nonnegative, shaped
+from scanner_agent.fit.parameters import (
+    GAUSS,
+    LORENTZ,
+    MM_WIDTH,
+    N_GLOBAL,
+    PHASE0,
+    PHASE1,
+    SHIFT,
+    Parameters,
+    prior_cost,
+    tail_weight,
+)
 from scanner_agent.fit.prepare import PreparedBasis
 
-N_GLOBAL = 6
-PHASE0, PHASE1, SHIFT, GAUSS, LORENTZ, MM_WIDTH = range(N_GLOBAL)
-"""Places of the parameters that all terms share: rad, rad/ppm, Hz, Hz^2 (squared FWHM), Hz (FWHM), and the growth of
-the macromolecules' squared widths relative to the table (0: as in the table)."""
 GAUSS_RATE = np.pi**2 / (4.0 * np.log(2.0))
 PHASE_PIVOT_PPM = 2.6
-
-PHASE1_SD, PHASE1_BOUND = np.deg2rad(5.0), np.deg2rad(25.0)
-LORENTZ_MEAN_HZ, LORENTZ_SD_HZ = 1.65, 0.2
-MM_WIDTH_SD, MM_WIDTH_BOUNDS = 0.05, (-0.5, 3.0)
-SHIFT_SD_PPM, SHIFT_BOUND_PPM = 0.0025, 0.02
-PHANTOM_SHIFT_SD_PPM, PHANTOM_SHIFT_BOUND_PPM = 0.01, 0.04
-"""A phantom's temperature and pH move lines by hundredths of a ppm."""
-WIDTH_SD_HZ, WIDTH_BOUND_HZ = 0.25, 1.5
-OFFSET_BOUND_PPM = 0.36
 LEAST_DENOMINATOR = 0.15
 """Share of the strongest amplitude that the denominator of an expected ratio counts as at least."""
-SETTLED = 0.02
+SETTLED = 0.03
 """The descent ends when a step lowers the cost, a chi^2, by less than this: well below any parameter's own error."""
-TAIL = 4.0
-"""Degrees of freedom of the Student-t priors on shifts and widths: a term that insists may move."""
-
-
-@dataclass(frozen=True, eq=False)
-class Parameters:
-    """Non-linear parameters of one fit."""
-
-    shared: NDArray[np.float64]
-    """(N_GLOBAL,)"""
-    shifts_hz: NDArray[np.float64]
-    """(n_metabolites,) beyond the shared shift."""
-    widths_hz: NDArray[np.float64]
-    """(n_metabolites,) Lorentzian FWHM beyond the shared one."""
-    baseline_sd: float
-    """Prior SD of the baseline's second differences, in units of spectral noise."""
-
-    def vector(self) -> NDArray[np.float64]:
-        """All but `baseline_sd` in one array."""
-        return np.concatenate([self.shared, self.shifts_hz, self.widths_hz])
-
-    def moved(self, vector: NDArray[np.float64]) -> Parameters:
-        """The same with `vector`'s values."""
-        n = self.shifts_hz.size
-        return replace(
-            self,
-            shared=vector[:N_GLOBAL],
-            shifts_hz=vector[N_GLOBAL : N_GLOBAL + n],
-            widths_hz=vector[N_GLOBAL + n :],
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,36 +105,6 @@ def _phase(prep: PreparedBasis, p: Parameters) -> NDArray[np.complex128]:
     return np.asarray(np.exp(-1j * turn), dtype=np.complex128)
 
 
-def _prior_weight(z: NDArray[np.float64]) -> NDArray[np.float64]:
-    return (TAIL + 1.0) / (TAIL + z * z)
-
-
-def priors(prep: PreparedBasis, p: Parameters) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Means, SDs and tail weights of the priors on `Parameters.vector()` (SD inf: none)."""
-    n = prep.n_metabolites
-    mean = np.zeros(N_GLOBAL + 2 * n)
-    sd = np.full(mean.size, np.inf)
-    sd[PHASE1] = PHASE1_SD
-    mean[LORENTZ], sd[LORENTZ] = LORENTZ_MEAN_HZ, LORENTZ_SD_HZ
-    if prep.settings.phantom:
-        mean[LORENTZ], sd[LORENTZ] = 0.7, 1.0
-    sd[MM_WIDTH] = MM_WIDTH_SD
-    shift_sd_ppm = PHANTOM_SHIFT_SD_PPM if prep.settings.phantom else SHIFT_SD_PPM
-    sd[N_GLOBAL : N_GLOBAL + n] = shift_sd_ppm * prep.spectrometer_frequency_mhz
-    sd[N_GLOBAL + n :] = WIDTH_SD_HZ
-    z = (p.vector() - mean) / sd
-    weight = _prior_weight(z)
-    weight[PHASE1] = 1.0
-    return mean, sd, weight
-
-
-def _prior_cost(prep: PreparedBasis, p: Parameters) -> float:
-    mean, sd, _ = priors(prep, p)
-    z2 = ((p.vector() - mean) / sd) ** 2
-    robust = (TAIL + 1.0) * np.log1p(z2 / TAIL)
-    return float(np.sum(robust) - robust[PHASE1] + z2[PHASE1])
-
-
 def ratio_precision(prep: PreparedBasis, amplitudes: NDArray[np.float64]) -> NDArray[np.float64]:
     """(n_terms, n_terms) precision matrix of the expected ratios, scaled by the amplitudes found so far.
 
@@ -178,7 +117,7 @@ def ratio_precision(prep: PreparedBasis, amplitudes: NDArray[np.float64]) -> NDA
     strongest = np.max(amplitudes[: prep.n_metabolites], initial=0.0)
     floor = LEAST_DENOMINATOR * strongest * np.max(prep.ratio_scale, axis=1) + 1e-300
     rows = prep.ratio_rows / np.maximum(sd, floor)[:, None]
-    weight = _prior_weight(rows @ amplitudes)
+    weight = tail_weight(rows @ amplitudes)
     return np.asarray((rows.T * weight) @ rows)
 
 
@@ -205,7 +144,7 @@ def condense(problem: Problem, p: Parameters, columns: Columns, free: NDArray[np
     x, free = nonnegative(gram * np.outer(scale, scale), right * scale, free)
     amplitudes = x * scale
     cost = inner[n, n] - 2 * right @ amplitudes + amplitudes @ gram @ amplitudes
-    cost = cost / problem.inflation + _prior_cost(prep, p)
+    cost = cost / problem.inflation + prior_cost(prep.prior, p)
     return Linear(columns.terms, columns.data, columns, amplitudes, free, gram, right, float(cost), factor)
 
 
@@ -261,7 +200,9 @@ def jacobian(problem: Problem, linear: Linear) -> NDArray[np.float64]:
     fids = linear.columns.fids * linear.amplitudes[:, None]
     total = fids.sum(axis=0)
     gauss = fft(-GAUSS_RATE * t * t * total)[prep.window] / problem.unit
-    timed = fft(fids[:n] * t, axis=-1, overwrite_x=True)[:, prep.window] / problem.unit
+    timed = np.zeros((n, prep.ppm.size), dtype=np.complex128)
+    heard = np.flatnonzero(linear.amplitudes[:n])
+    timed[heard] = fft(fids[heard] * t, axis=-1, overwrite_x=True)[:, prep.window] / problem.unit
     rest = fft(t * fids[n:].sum(axis=0))[prep.window] / problem.unit
     model = linear.amplitudes @ linear.terms
     rows = np.empty((N_GLOBAL + 2 * n, prep.ppm.size))
@@ -276,22 +217,6 @@ def jacobian(problem: Problem, linear: Linear) -> NDArray[np.float64]:
     rows[N_GLOBAL : N_GLOBAL + n] = -2 * np.pi * timed.imag
     rows[N_GLOBAL + n :] = -np.pi * timed.real
     return rows
-
-
-def _bounded(prep: PreparedBasis, vector: NDArray[np.float64]) -> NDArray[np.float64]:
-    bounded = vector.copy()
-    bounded[GAUSS] = np.clip(bounded[GAUSS], 0.0, 40.0**2)
-    bounded[LORENTZ] = np.clip(bounded[LORENTZ], 0.0, 25.0)
-    bounded[PHASE1] = np.clip(bounded[PHASE1], -PHASE1_BOUND, PHASE1_BOUND)
-    bounded[MM_WIDTH] = np.clip(bounded[MM_WIDTH], *MM_WIDTH_BOUNDS)
-    f0 = prep.spectrometer_frequency_mhz
-    bounded[SHIFT] = np.clip(bounded[SHIFT], -OFFSET_BOUND_PPM * f0, OFFSET_BOUND_PPM * f0)
-    n = prep.n_metabolites
-    reach = f0 * (PHANTOM_SHIFT_BOUND_PPM if prep.settings.phantom else SHIFT_BOUND_PPM)
-    shifts, widths = slice(N_GLOBAL, N_GLOBAL + n), slice(N_GLOBAL + n, N_GLOBAL + 2 * n)
-    bounded[shifts] = np.clip(bounded[shifts], -reach, reach)
-    bounded[widths] = np.clip(bounded[widths], max(-WIDTH_BOUND_HZ, -bounded[LORENTZ]), WIDTH_BOUND_HZ)
-    return bounded
 
 
 @dataclass(frozen=True, eq=False)
@@ -329,7 +254,7 @@ def solve(problem: Problem, p: Parameters, linear: Linear | None = None, max_ite
         residual = residual - baseline_under(problem, linear, residual)
         k = columns.shape[0]
         hessian[:k, :k] = linear.gram[np.ix_(active, active)]
-        mean, sd, weight = priors(prep, p)
+        mean, sd, weight = prep.prior.mean, prep.prior.sd, prep.prior.weight(p)
         vector = p.vector()
         precision = problem.inflation * weight / sd**2
         gradient = gradient_rows @ residual - precision * (vector - mean)
@@ -345,7 +270,7 @@ def solve(problem: Problem, p: Parameters, linear: Linear | None = None, max_ite
             tries += 1
             lifted = reduced + np.diag(damping * diagonal + 1e-12 * diagonal.max())
             move = np.linalg.solve(lifted, gradient)
-            trial = p.moved(_bounded(prep, vector + move))
+            trial = p.moved(prep.prior.bounded(vector + move))
             new = evaluate(problem, trial, linear.free)
             if new.cost < linear.cost or abs(new.cost - linear.cost) < 1e-9 * abs(linear.cost):
                 step_ok = True

@@ -10,20 +10,21 @@ from scipy.fft import fft, ifft
 
 from scanner_agent.basis import BasisSet
 from scanner_agent.errors import SourceError
+from scanner_agent.fit.parameters import (
+    GAUSS,
+    LORENTZ,
+    N_GLOBAL,
+    PHANTOM_SHIFT_BOUND_PPM,
+    PHASE0,
+    SHIFT,
+    Parameters,
+)
 from scanner_agent.fit.prepare import PreparedBasis, prepare
 from scanner_agent.fit.quality import summarise
 from scanner_agent.fit.result import FitResult, empty_result
 from scanner_agent.fit.settings import FitSettings
 from scanner_agent.fit.solver import (
-    GAUSS,
-    LORENTZ,
-    LORENTZ_MEAN_HZ,
-    N_GLOBAL,
-    PHANTOM_SHIFT_BOUND_PPM,
-    PHASE0,
-    SHIFT,
     Linear,
-    Parameters,
     Problem,
     Solution,
     chi_square,
@@ -174,8 +175,14 @@ def _cold(problem: Problem, start: StartValues, shifts_hz: NDArray[np.float64]) 
     prep = problem.prep
     n = prep.n_metabolites
     height = float(np.max(np.abs(problem.spectrum)))
+    common_hz = float(np.mean(shifts_hz))
+    shifts_hz = shifts_hz - common_hz
     shared = np.zeros(N_GLOBAL)
-    shared[PHASE0], shared[SHIFT], shared[LORENTZ] = start.phase_rad, start.shift_hz, LORENTZ_MEAN_HZ
+    shared[PHASE0], shared[SHIFT], shared[LORENTZ] = (
+        start.phase_rad,
+        start.shift_hz + common_hz,
+        prep.prior.mean[LORENTZ],
+    )
     trials = []
     for gauss in PHANTOM_GAUSS_STARTS_HZ if prep.settings.phantom else GAUSS_STARTS_HZ:
         shared = shared.copy()

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scanner_agent.fit.solver import MM_WIDTH, Problem, Solution, jacobian, priors, spline_solve
+from scanner_agent.fit.parameters import MM_WIDTH
+from scanner_agent.fit.solver import Problem, Solution, jacobian, spline_solve
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +37,7 @@ def covariances(problem: Problem, solution: Solution) -> Covariances:
     through = on_splines @ smooth
     information = stacked @ stacked.T - through
     sampling = information - through + smooth.T @ prep.spline_gram @ smooth
-    _, sd, weight = priors(prep, solution.parameters)
+    sd, weight = prep.prior.sd, prep.prior.weight(solution.parameters)
     total = information.copy()
     where = np.arange(n, n + sd.size)
     total[where, where] += problem.inflation * weight / sd**2

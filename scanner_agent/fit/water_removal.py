@@ -88,16 +88,17 @@ def remove_water(
         return fid.copy(), model
     pole_hz, damping = pole_hz[near], np.maximum(damping[near], 0.1)
 
-    time_s = np.arange(n) * dwell_time_s
-    components = np.exp(np.outer(2j * np.pi * pole_hz - damping, time_s))
-    weighted = components.copy()
-    weighted[:, 0] *= 0.5
+    rate = (2j * np.pi * pole_hz - damping) * dwell_time_s
     inner = max(int(0.35 * spectrometer_frequency_mhz / bin_hz), 6)
     inner_bins = (peak + np.arange(-inner, inner + 1)) % n
-    columns = np.fft.fft(weighted, axis=-1)[:, inner_bins].T
+    # Discrete transform of a decaying exponential whose first point counts half, as a geometric series.
+    turn = np.exp(rate[None, :] - 2j * np.pi * inner_bins[:, None] / n)
+    columns = (1.0 - np.exp(rate * n)) / (1.0 - turn) - 0.5
     ramp = np.linspace(-1.0, 1.0, inner_bins.size)
     scale = np.abs(columns).max()
     design = np.concatenate([columns, scale * np.vander(ramp, 2)], axis=1)
     amplitude, *_ = np.linalg.lstsq(design, spectrum[inner_bins], rcond=1e-9)
-    water = amplitude[: pole_hz.size] @ components
+    steps = np.repeat(np.exp(rate)[:, None], n, axis=1)
+    steps[:, 0] = amplitude[: pole_hz.size]
+    water = np.cumprod(steps, axis=1).sum(axis=0)
     return fid - water, WaterModel(water_hz, model.height, water)

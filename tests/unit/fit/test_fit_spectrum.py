@@ -125,7 +125,7 @@ def test_phantom_of_acetate_and_lactate() -> None:
     assert result.names == ("Ace", "Lac")
     assert result.amounts["Ace"] == pytest.approx(10.0, rel=0.02)
     assert result.amounts["Lac"] == pytest.approx(5.0, rel=0.05)
-    assert result.frequency_offset_hz == pytest.approx(0.15 * F0, abs=0.2)
+    assert result.frequency_offset_hz == pytest.approx(0.15 * F0, abs=0.4)
 
 
 def test_difference_spectrum_gives_gaba_plus() -> None:
