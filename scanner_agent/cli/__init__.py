@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from scanner_agent.cli import basis, daemon, demo, placement, process, protocols, report, simulate, watch
+from scanner_agent.cli import basis, daemon, demo, phantom, placement, process, protocols, report, simulate, watch
 from scanner_agent.errors import ScannerAgentError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command()(process.process)
 app.command()(simulate.simulate)
 app.add_typer(protocols.app, name="protocols")
 app.add_typer(basis.app, name="basis")
+app.add_typer(phantom.app, name="phantom")
 app.add_typer(placement.app, name="placement")
 
 
