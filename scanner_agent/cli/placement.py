@@ -116,7 +116,7 @@ def watch(
                     Path(f"{stem}.json").write_bytes(to_json(result) + b"\n")
                     draw_placement(Path(f"{stem}.png"), volume, images, box, found, result)
                 if connect is not None:
-                    _report(connect, scan_id, initials, result, ask=request)
+                    report_result(connect, scan_id, initials, result, ask=request)
                 if once:
                     return
             tick.wait(min(settle / 4.0, 1.0))
@@ -124,7 +124,7 @@ def watch(
         print("ended")
 
 
-def _report(url: str, scan_id: str | None, initials: str, result: PlacementResult, *, ask: bool) -> None:
+def report_result(url: str, scan_id: str | None, initials: str, result: PlacementResult, *, ask: bool) -> None:
     """Put the result on the daemon's record, and ask for re-prescription if that is wanted and the head has moved."""
     from scanner_agent.records import Advice
     from scanner_agent.wire.follow import ControlClient

@@ -100,7 +100,7 @@ def check_placement(
             ["the coordinates were set anew between the two series (another frame of reference)"], {}
         ), None
     found = register(prepared, localiser.stacks, seed)
-    return _result(found, voxel), found
+    return result_of(found, voxel), found
 
 
 def _doubts(found: Registration) -> list[str]:
@@ -130,7 +130,8 @@ def _doubtful(reasons: list[str], evidence: dict[str, float]) -> PlacementResult
     return PlacementResult(state="cannot_judge", text=text, reasons=tuple(reasons), evidence=evidence)
 
 
-def _result(found: Registration, voxel: Voxel) -> PlacementResult:
+def result_of(found: Registration, voxel: Voxel) -> PlacementResult:
+    """What a registration means for a voxel; `cannot_judge` if it is not to be trusted."""
     evidence = {
         "similarity_nmi": found.similarity,
         "similarity_lost_5_mm": found.similarity_lost,

@@ -97,6 +97,8 @@ def localiser(volume: Stack, motion: Matrix, recipe: Recipe, seed: int, centre_m
         values = map_coordinates(volume.data, np.moveaxis(index, -1, 0), order=1, mode="constant")
         return _contrast(values, recipe.contrast, white)
 
+    # Nobody puts a localiser on the planning volume's grid.
+    tilt, middle = rotation_of(rng.normal(size=3) * 2.0), centre_mm + rng.uniform(-4.0, 4.0, 3)
     stacks = []
     in_plane, thick, distance = (1.5, 5.0, 10.0) if recipe.planes else (3.0, 3.0, 3.0)
     for normal in range(3) if recipe.planes else (2,):
@@ -110,7 +112,8 @@ def localiser(volume: Stack, motion: Matrix, recipe: Recipe, seed: int, centre_m
         affine = np.eye(4)
         affine[:3, :3] = 0.0
         affine[first, 0], affine[second, 1], affine[normal, 2] = in_plane, in_plane, distance
-        affine[:3, 3] = centre_mm - affine[:3, :3] @ ((np.array(n) - 1) / 2.0)
+        affine[:3, :3] = tilt @ affine[:3, :3]
+        affine[:3, 3] = middle - affine[:3, :3] @ ((np.array(n) - 1) / 2.0)
         index = np.stack(np.meshgrid(*(np.arange(k) for k in n), indexing="ij"), axis=-1).astype(np.float64)
         total = np.zeros(n)
         depths = (-0.4, -0.2, 0.0, 0.2, 0.4) if recipe.planes else (-0.25, 0.25)
