@@ -106,7 +106,11 @@ def send(
     chosen = scan_id or f"{file.name.split('.')[0][:40]}-{secrets.token_hex(4)}".lstrip("._-")
     source = open_scan(file, water=water, noise=noise, scan_id=_as_identifier(chosen), phantom=phantom)
     print(f"scan {source.header.scan_id}", file=sys.stderr)
-    result = play(source, connect, speed=None if fast else speed, keys=keys, progress=_Bar())
+    try:
+        result = play(source, connect, speed=None if fast else speed, keys=keys, progress=_Bar())
+    except KeyboardInterrupt:
+        print(f"stopped; go on with --scan-id {source.header.scan_id}", file=sys.stderr)
+        raise typer.Exit(130) from None
     for refusal in result.refused:
         print(f"shot {refusal.shot_index} refused: {refusal.text} ({refusal.reason})", file=sys.stderr)
     print(f"{result.acknowledged} shots acknowledged in {result.seconds:.1f} s", file=sys.stderr)
