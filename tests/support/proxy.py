@@ -29,6 +29,7 @@ class TcpProxy:
         self._cut, self._stall, self._random = cut_probability, stall_probability, random.Random(seed)
         self.captured = bytearray()
         self.n_connections = self.n_cut = 0
+        self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(port,), daemon=True)
@@ -50,6 +51,10 @@ class TcpProxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.n_connections += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)  # asyncio itself keeps no strong reference
+        task.add_done_callback(self._tasks.discard)
         try:
             there, back = await asyncio.open_connection("127.0.0.1", self._target)
         except OSError:
