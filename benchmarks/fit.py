@@ -137,8 +137,8 @@ def fitted_reference() -> dict[str, tuple[FitResult, dict[str, float], dict[str,
     if not folder.is_dir():
         return None
     data = np.load(folder / "spectra.npz")
-    truth = {r["id"]: r for r in csv.DictReader((folder / "truth.csv").open())}
-    lcmodel = {r["id"]: r for r in csv.DictReader((folder / "lcmodel.csv").open())}
+    truth = {r["id"]: r for r in csv.DictReader((folder / "truth.csv").read_text().splitlines())}
+    lcmodel = {r["id"]: r for r in csv.DictReader((folder / "lcmodel.csv").read_text().splitlines())}
     fit = next(s for s in sources() if s.label == "reference").fitter()
     found = {}
     for name, fid in zip(data["id"], data["fid"], strict=True):

@@ -22,3 +22,25 @@ def best_phase_and_shift(
             gains[s, p] = right @ nonnegative(gram, right)
     s, p = np.unravel_index(np.argmax(gains), gains.shape)
     return int(s), int(p), float(gains[s, p])
+
+
+def shaped(
+    columns: NDArray[np.complex128],
+    common: NDArray[np.complex128],
+    shifts_hz: NDArray[np.float64],
+    widths_hz: NDArray[np.float64],
+    step_s: float,
+    n_positive: int,
+) -> NDArray[np.complex128]:
+    index = np.arange(columns.shape[1])
+    time = np.where(index < n_positive, index, index - columns.shape[1]) * step_s
+    own = np.exp(2j * np.pi * np.outer(shifts_hz, time) - np.pi * np.outer(widths_hz, np.abs(time)))
+    return np.asarray(columns * common * own)
+
+
+def cholesky(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.linalg.cholesky(matrix)
+
+
+def half_solved(factor: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.linalg.solve(factor, rows.T).T)

@@ -3,7 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scanner_agent.fit.kernels import best_phase_and_shift, nonnegative, solve_positive
+from scanner_agent.fit.kernels import (
+    best_phase_and_shift,
+    cholesky,
+    half_solved,
+    nonnegative,
+    shaped,
+    solve_positive,
+)
 from tests.reference import fit_twins
 
 
@@ -44,3 +51,20 @@ def test_best_phase_and_shift_agrees_with_its_twin() -> None:
     twin = fit_twins.best_phase_and_shift(products, gram, phases)
     assert ours[:2] == twin[:2]
     assert ours[2] == pytest.approx(twin[2], rel=1e-8)
+
+
+def test_shaped_agrees_with_its_twin() -> None:
+    rng = np.random.default_rng(4)
+    columns = rng.standard_normal((3, 50)) + 1j * rng.standard_normal((3, 50))
+    common = rng.standard_normal(50) + 1j * rng.standard_normal(50)
+    arguments = (columns, common, np.array([-1.3, 0.0, 2.0]), np.array([0.5, 4.0, -0.2]), 0.0015, 37)
+    np.testing.assert_allclose(shaped(*arguments), fit_twins.shaped(*arguments), rtol=1e-11)
+
+
+def test_factor_and_half_solution_agree_with_their_twins() -> None:
+    rng = np.random.default_rng(5)
+    a = rng.standard_normal((12, 7))
+    factor = cholesky(a.T @ a)
+    np.testing.assert_allclose(factor, fit_twins.cholesky(a.T @ a), rtol=1e-9)
+    rows = rng.standard_normal((4, 7))
+    np.testing.assert_allclose(half_solved(factor, rows), fit_twins.half_solved(factor, rows), rtol=1e-9, atol=1e-12)
