@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,14 +20,14 @@ import typer
 from scanner_agent.errors import ScannerAgentError
 
 if TYPE_CHECKING:
-    from scanner_agent.records import ScanReport
+    from scanner_agent.records import ScanHeader, Shot
     from scanner_agent.simulate import SimulatedScan
     from scanner_agent.view.model import ViewState
     from scanner_agent.view.session import Session
 
 _READY_WITHIN_S = 300.0
 _REPORT_WITHIN_S = 60.0
-_LOOK_S = 4.0
+_LOOK_S = 3.0
 """How long the end of a scan stays in view."""
 
 
@@ -45,6 +45,8 @@ class Part:
     n_shots: int
     shot_interval_s: float
     """Instead of the repetition time."""
+    snr_lcmodel: float
+    """S/N that the whole scan would reach without the movement."""
     onset_shot: int | None = None
 
     def simulate(self, seed: int) -> SimulatedScan:
@@ -58,13 +60,15 @@ class Part:
             n_shots=self.n_shots,
             onset_shot=self.onset_shot,
             severity=None if self.onset_shot is None else 0.7,
+            snr_lcmodel=self.snr_lcmodel,
             scan_id=self.scan_id,
         )
 
 
 PARTS = (
-    Part("demo-press", "PRESS", "motion_step", n_shots=64, shot_interval_s=0.3, onset_shot=32),
-    Part("demo-mega-press", "MEGA-PRESS", "still", n_shots=160, shot_interval_s=0.12),
+    # Half of this scan is not enough: what the movement costs has to be made good.
+    Part("demo-press", "PRESS", "motion_step", n_shots=64, shot_interval_s=0.25, snr_lcmodel=9.5, onset_shot=32),
+    Part("demo-mega-press", "MEGA-PRESS", "still", n_shots=160, shot_interval_s=0.08, snr_lcmodel=40.0),
 )
 
 
@@ -82,13 +86,20 @@ def demo(
     with _daemon() as (url, process, log):
         session = Session(url)
         try:
-            _wait_until_ready(session, process, log)
             sending = _Sending(url, seed)
             sending.start()
-            _show(session, sending)
-            sending.finish()
+            try:
+                _wait_until_ready(session, process)
+                sending.ready.set()
+                _show(session, sending)
+                sending.finish()
+            except ScannerAgentError as error:
+                raise DemoError(f"{error}; the daemon says: {_last_words(log)}") from error
+            finally:
+                sending.end()
             reports = [scan.report for scan in session.state.scans.values() if scan.report is not None]
-            _check(reports, log)
+            if len(reports) < len(PARTS):
+                raise DemoError(f"{len(reports)} of {len(PARTS)} reports came; the daemon says: {_last_words(log)}")
         finally:
             session.close()
     if sys.stdout.isatty():
@@ -98,13 +109,6 @@ def demo(
             print_line(f"{report.scan.scan_id}:")
             for line in report_lines(report):
                 print_line(f"  {line}")
-
-
-def _check(reports: Sequence[ScanReport], log: Path) -> None:
-    if len(reports) < len(PARTS):
-        raise DemoError(
-            f"only {len(reports)} of {len(PARTS)} reports came; the daemon's last words: {_last_words(log)}"
-        )
 
 
 @contextlib.contextmanager
@@ -147,7 +151,7 @@ def _free_ports() -> int:
     raise DemoError("no three free neighbouring ports on this machine")
 
 
-def _wait_until_ready(session: Session, process: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_ready(session: Session, process: subprocess.Popen[bytes]) -> None:
     """Step until the daemon's worker has compiled; a progress line meanwhile."""
     from rich.console import Console
 
@@ -159,7 +163,7 @@ def _wait_until_ready(session: Session, process: subprocess.Popen[bytes], log: P
         while (health := session.state.health) is None or not health.ready:
             elapsed = time.monotonic() - began
             if process.poll() is not None or elapsed > _READY_WITHIN_S:
-                raise DemoError(f"the daemon did not become ready; its last words: {_last_words(log)}")
+                raise DemoError(f"the daemon did not become ready within {_READY_WITHIN_S:g} s")
             text = f"the daemon compiles its kernels (the first start only): {elapsed:.0f} s"
             if console.is_terminal:
                 status.update(text)  # type: ignore[union-attr]
@@ -192,28 +196,35 @@ class _Sending:
     seed: int
     failed: ScannerAgentError | None = None
     all_sent_at: float | None = None
+    ready: threading.Event = field(default_factory=threading.Event)
     next_scan: threading.Event = field(default_factory=threading.Event)
     stop: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin."""
+        """Begin to make the scans; they are played once `ready` is set."""
         self.thread = threading.Thread(target=self._play_all, name="scanner")
         self.thread.start()
 
     def finish(self) -> None:
         """Wait for the end; raises what went wrong."""
-        self.stop.set()
-        self.next_scan.set()
-        if self.thread is not None:
-            self.thread.join()
+        self.end()
         if self.failed is not None:
             raise self.failed
 
+    def end(self) -> None:
+        """Stop sending."""
+        self.stop.set()
+        self.ready.set()
+        self.next_scan.set()
+        if self.thread is not None:
+            self.thread.join()
+
     def _play_all(self) -> None:
         try:
-            for n, part in enumerate(PARTS):
-                self._play(part, self.seed + n)
+            for n, (part, (header, shots)) in enumerate(zip(PARTS, self._made(), strict=True)):
+                self.ready.wait()
+                self._play(part, header, shots)
                 if n + 1 < len(PARTS):
                     self.next_scan.wait(_REPORT_WITHIN_S)
                 if self.stop.is_set():
@@ -223,14 +234,19 @@ class _Sending:
         finally:
             self.all_sent_at = time.monotonic()
 
-    def _play(self, part: Part, seed: int) -> None:
+    def _made(self) -> Iterator[tuple[ScanHeader, Iterable[Shot]]]:
+        """The scans; the first one whole, so that it is there by the time that the daemon is ready."""
+        for n, part in enumerate(PARTS):
+            scan = part.simulate(self.seed + n)
+            yield scan.header, list(scan.shots()) if n == 0 else scan.shots()
+
+    def _play(self, part: Part, header: ScanHeader, shots: Iterable[Shot]) -> None:
         from scanner_agent.records import ShotKind
         from scanner_agent.wire.client import ShotSender
 
-        scan = part.simulate(seed)
-        with ShotSender(scan.header, self.url) as sender:
+        with ShotSender(header, self.url) as sender:
             due = time.monotonic()
-            for shot in scan.shots():
+            for shot in shots:
                 sender.send(shot)
                 if shot.shot_kind is ShotKind.METABOLITE:
                     due += part.shot_interval_s
