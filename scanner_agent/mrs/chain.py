@@ -545,12 +545,37 @@ class ScanChain:
         }
 
     def refined(self, replay: Callable[[], Iterator[Shot]]) -> ScanChain:
-        """The whole scan once more from scratch, with all of it known: noise and coils learned from every shot first,
-        then all shots combined, then every shot aligned against the mean of all other good ones.
+        """The whole scan once more from scratch, all of it known: noise and coils learned from every shot first, then all
+        shots combined, then every shot aligned against the mean of all other good ones.
 
-        `replay` gives all shots in canonical order (noise, water, metabolite) each time it is called.
+        `replay` gives all shots in canonical order (noise, water, metabolite) each time it is called. The result depends
+        on those shots alone, not on what this chain has seen.
         """
-        chain = ScanChain(
+        chain = self._fresh()
+        learned = False
+        for shot in replay():
+            if shot.shot_kind is ShotKind.NOISE:
+                chain.add_noise(shot.data)
+            elif shot.shot_kind is ShotKind.WATER_REFERENCE:
+                chain.add_water_reference(shot.data, shot.n_excitations)
+            elif chain._refusal(shot.data) is None:
+                chain._receiver.learn_shot(shot.data)
+                learned = True
+        if learned:
+            chain._receiver.make_weights()
+            chain._freeze()
+        chain._take_all(replay)
+        if learned and chain._receiver.make_own_weights():
+            again = self._fresh()
+            again._receiver = chain._receiver
+            again._freeze()
+            again._take_all(replay)
+            chain = again
+        chain._finish()
+        return chain
+
+    def _fresh(self) -> ScanChain:
+        return ScanChain(
             self.n_coils,
             self.n_points,
             self.dwell_time_s,
@@ -561,22 +586,16 @@ class ScanChain:
             align_ppm=self._align_ppm_given,
             phantom=self.phantom,
         )
-        learned = 0
-        for shot in replay():
-            if shot.shot_kind is ShotKind.NOISE:
-                chain.add_noise(shot.data)
-            elif shot.shot_kind is ShotKind.WATER_REFERENCE:
-                chain.add_water_reference(shot.data, shot.n_excitations)
-            elif chain._refusal(shot.data) is None:
-                chain._receiver.learn_shot(shot.data)
-                learned += 1
-        if learned:
-            chain._receiver.make_weights()
-            chain._update_water()
-            chain._receiver.freeze()
+
+    def _freeze(self) -> None:
+        self._receiver.freeze()
+        self._update_water()
+
+    def _take_all(self, replay: Callable[[], Iterator[Shot]]) -> None:
+        """Add every metabolite shot, and learn the metabolites' own coil pattern from each."""
         for shot in replay():
             if shot.shot_kind is ShotKind.METABOLITE:
-                chain.add(
+                self.add(
                     shot.data,
                     shot_index=shot.shot_index,
                     edit_condition=shot.edit_condition,
@@ -585,8 +604,18 @@ class ScanChain:
                     is_dummy=shot.is_dummy,
                     frequency_update_hz=shot.frequency_update_hz,
                 )
-        chain._finish()
-        return chain
+                self._learn_lines(shot.data)
+
+    def _learn_lines(self, data: NDArray[np.complexfloating]) -> None:
+        """Show the receiver what of the newest shot lies in the metabolites' lines, once the shot is aligned."""
+        kept = self._kept[-1]
+        if self._band is None or kept.alignment is None or kept.weight < 0.5 or self._band.lines.shape[0] == 0:
+            return
+        n = self._band.n_points
+        turn = np.exp(2j * np.pi * kept.alignment.frequency_hz * np.arange(n) * self.dwell_time_s)
+        if self._eddy is not None:
+            turn = turn * np.conj(self._eddy[:n])
+        self._receiver.learn_lines(self._checked(data), self._band.lines * turn)
 
     def _finish(self) -> None:
         """Last passes over the kept FIDs."""

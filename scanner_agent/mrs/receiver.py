@@ -12,6 +12,7 @@ from scanner_agent.mrs.coils import (
     anchored,
     combination_weights,
     combine,
+    own_pattern,
     pattern_chi2,
     sensitivities,
     signal_matrix,
@@ -65,6 +66,8 @@ class Receiver:
         self._signal_moment = empty
         self._first_data: NDArray[np.complexfloating] | None = None
         self._n_shots = 0
+        self._line_moment, self._n_line_products = empty, 0
+        self.weights_from = "none yet"
         self._covariance: NDArray[np.complex128] | None = None
         self._pattern: NDArray[np.complex128] | None = None
         self._subsets: dict[bytes, CoilWeights] = {}
@@ -97,6 +100,12 @@ class Receiver:
             self._first_data = np.array(data[:, :8])
         self._n_shots += 1
         self._learn_tail(data)
+
+    def learn_lines(self, data: NDArray[np.complex64], lines: NDArray[np.complex128]) -> None:
+        """Part of a shot (n_coils, n_points) in the metabolites' own lines: orthonormal rows (rank, n)."""
+        products = np.stack([channel_products(data, line) for line in lines], axis=1)
+        self._line_moment = self._line_moment + products @ products.conj().T
+        self._n_line_products += products.shape[1]
 
     def _learn_tail(self, data: NDArray[np.complexfloating]) -> None:
         moment = second_moment(noise_samples(data, self.band))
@@ -162,6 +171,7 @@ class Receiver:
         if first is None:
             raise ValueError("neither water nor metabolite shots were learned")
         pattern = anchored(sensitivities(signal, covariance, active), first)
+        self.weights_from = "water reference" if self.has_water else "metabolite shots"
         weights = combination_weights(pattern, covariance, active)
         noisy = (variance > _NOISY_RATIO * typical) & active
         for k in np.flatnonzero(noisy):
@@ -173,6 +183,22 @@ class Receiver:
         self._log_scales = []
         self._scale = 1.0
         return weights
+
+    def make_own_weights(self) -> bool:
+        """Turn to weights for the metabolites' own pattern, where it surely differs from the one in use."""
+        if self._pattern is None or self._covariance is None or self.weights is None:
+            return False
+        own = own_pattern(
+            self._line_moment, self._n_line_products, self._pattern, self._covariance, self.weights.active
+        )
+        if own is None:
+            return False
+        self._pattern = own
+        self.weights = combination_weights(own, self._covariance, self.weights.active)
+        self.weights_from += ", then the metabolites' own pattern (it differs)"
+        self._subsets, self._log_scales, self._scale = {}, [], 1.0
+        self.dropped_in_shots = {}
+        return True
 
     def freeze(self) -> None:
         """Keep the weights from here on."""
@@ -236,7 +262,7 @@ class Receiver:
             left_out=dict(self.left_out),
             dropped_in_shots={k: tuple(v) for k, v in self.dropped_in_shots.items()},
             noise_from=" and ".join(used) if used else "unit variance",
-            weights_from="water reference" if self.has_water else ("metabolite shots" if self._n_shots else "none yet"),
+            weights_from=self.weights_from,
             n_noise_samples=self._noise_scan_n + self._tails_n,
             largest_noise_correlation=largest,
         )

@@ -1,4 +1,4 @@
-"""Compiled loops against their NumPy twins, on random input, to 1e-10. Run once more with NUMBA_DISABLE_JIT=1 for pure Python."""
+"""Compiled loops against their NumPy twins on random input, to 1e-10; the last test runs all of it in pure Python."""
 
 from __future__ import annotations
 
