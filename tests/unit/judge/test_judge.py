@@ -133,7 +133,7 @@ def test_a_missing_water_reference_alone_is_no_reason_not_to_judge() -> None:
 
 
 def test_unsupported_editing_is_cannot_judge_and_no_accusation() -> None:
-    scan = still_scan(12, header=mega_header(edit_pulse_ppm=(4.56, 7.5)), protocol="generic_mega")
+    scan = still_scan(12, header=mega_header(edit_pulse_ppm=(4.56, 7.5), n_shots_planned=12), protocol="generic_mega")
     live, end = judged(scan)
     assert {j.verdict for j in live} == {Verdict.CANNOT_JUDGE}
     assert end.findings == ()

@@ -1,0 +1,97 @@
+"""Movement in the course of a scan, on small sign generators with seeds that the thresholds were not set on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from scanner_agent.judge.features import PHASE, FeatureTable, prior_scatter, robust_centre
+from scanner_agent.judge.movement import hit_probabilities, learn_scatter
+from scanner_agent.judge.track import Course
+from tests.unit.judge.judge_scans import Scan, burst, mega_header, press_header, step, still_scan
+
+
+def course_of(scan: Scan) -> Course:
+    course = Course(scan.protocol.judgement)
+    for signs in scan.signs:
+        course.add(signs)
+    return course
+
+
+def test_still_heads_that_breathe_raise_nothing() -> None:
+    """Family-wise: bursts and steps, all signs, whole scans; 0 of 14 here, of 200 in docs/measured.md."""
+    courses = [course_of(still_scan(900 + i, snr=2.0 + 0.3 * i)) for i in range(12)]
+    courses += [
+        course_of(still_scan(950 + i, header=mega_header(n_shots_planned=96), protocol="mega_te68_3t"))
+        for i in range(2)
+    ]
+    assert sum(bool(c.events) for c in courses) == 0
+    assert np.mean([len(c.hit_shots()) for c in courses]) < 1.0
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_mild_steps_are_found_where_they_are(seed: int) -> None:
+    at = 15 + 5 * seed
+    course = course_of(
+        step(still_scan(700 + seed, snr=4.0), at, hz=-2.5, wider=1.0, amplitude=0.93, water=1.6, turn=70.0)
+    )
+    assert [e.kind for e in course.events] == ["step"]
+    assert abs(course.events[0].first_shot - at) <= 3
+    assert course.events[0].raised_at_shot - at <= 4
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_bursts_are_left_out_and_are_no_pose(seed: int) -> None:
+    first, last = 12 + 4 * seed, 16 + 5 * seed
+    course = course_of(burst(still_scan(800 + seed, snr=4.0), first, last, seed))
+    assert course.n_poses == 1
+    hits = set(course.hit_shots())
+    bad = set(range(first, last + 1))
+    assert len(hits & bad) >= 0.8 * len(bad)
+    assert len(hits - bad) <= 2
+
+
+def test_stored_frames_of_eight_excitations_need_fewer_of_them() -> None:
+    scan = still_scan(600, header=press_header(n_shots_planned=16), snr=9.0)
+    for x in scan.signs:
+        object.__setattr__(x, "n_excitations", 8)
+    course = course_of(step(scan, 9))
+    assert [e.kind for e in course.events] == ["step"]
+    assert abs(course.events[0].first_shot - 9) <= 1
+
+
+def test_missing_signs_do_no_harm() -> None:
+    scan = still_scan(601)
+    for x in scan.signs[::3]:
+        for name in ("residual_water", "water_phase_deg", "lipid", "broadening_hz", "noise_log_variance"):
+            object.__setattr__(x, name, None)
+    assert course_of(scan).events == []
+
+
+def test_scatter_is_learnt_and_starts_from_the_prior() -> None:
+    scan = still_scan(602, strength=0.0)
+    settings = scan.protocol.judgement
+    table = FeatureTable()
+    for signs in scan.signs:
+        table.append(signs)
+    prior = prior_scatter(settings, 1)
+    value, error = table.rows(np.arange(2))
+    first = learn_scatter(value, error, prior, settings)
+    assert np.allclose(first.sd, np.hypot(prior, robust_centre(error)))
+    value, error = table.rows(np.arange(table.n))
+    assert np.all(learn_scatter(value, error, prior, settings).sd >= 0.999 * robust_centre(error))
+
+
+def test_a_shot_turned_by_ninety_degrees_is_hit_and_its_neighbours_are_not() -> None:
+    scan = still_scan(603)
+    settings = scan.protocol.judgement
+    table = FeatureTable()
+    for signs in scan.signs[:30]:
+        table.append(signs)
+    rows = np.arange(30)
+    value, error = table.rows(rows)
+    value[20, PHASE] += np.pi / 2
+    scatter = learn_scatter(value, error, prior_scatter(settings, 1), settings)
+    p = hit_probabilities(value, rows, scatter, np.ones(30, dtype=bool), settings)
+    assert p[20] > 0.5
+    assert np.delete(p, 20).max() < 0.5

@@ -1,0 +1,71 @@
+"""The forecast: laws of growth, limits in probability, how many shots are still needed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from scanner_agent.judge import FitSummary
+from scanner_agent.judge.forecast import check_limits, expect, forecast, probability_pass, shots_needed, snr_growth
+from scanner_agent.scan_protocol import load_protocol
+
+PROTOCOL = load_protocol("press_te35_tr3000_3t")
+SETTINGS = PROTOCOL.judgement
+FIT = FitSummary(
+    shots=frozenset(range(16)),
+    n_effective=16.0,
+    snr_lcmodel=8.0,
+    snr_naa=17.0,
+    fwhm_hz=6.5,
+    fwhm_ppm=0.053,
+    percent_sd_lcmodel={"Glu": 18.0},
+    percent_sd={"Glu": 16.0},
+    fit_quality=1.1,
+)
+
+
+def test_noise_averages_out_and_what_the_model_leaves_does_not() -> None:
+    assert snr_growth(1.1, 16, 64, SETTINGS) == pytest.approx(2.0)
+    assert 1.0 < snr_growth(4.0, 16, 64, SETTINGS) < 1.2
+    assert snr_growth(None, 16, 16, SETTINGS) == 1.0
+
+
+def test_the_interval_holds_the_expected_value_and_closes_at_the_end() -> None:
+    early = forecast(FIT, PROTOCOL, 64, 64.0, 1.0, None)
+    assert early.snr_lcmodel is not None
+    assert early.snr_lcmodel.low < early.snr_lcmodel.expected < early.snr_lcmodel.high
+    assert early.snr_lcmodel.expected == pytest.approx(16.0)
+    done = expect(FIT, "fwhm_hz", None, 16.0, SETTINGS)
+    assert done is not None
+    assert done.log_sd == 0.0
+
+
+def test_probability_falls_from_one_to_zero_as_the_fit_gets_worse() -> None:
+    chances = [
+        probability_pass(replace(FIT, snr_lcmodel=s, percent_sd_lcmodel={"Glu": 144.0 / s}), PROTOCOL, 64.0)
+        for s in (8.0, 4.5, 4.0, 3.5, 2.0)
+    ]
+    assert all(p is not None for p in chances)
+    assert chances == sorted(chances, reverse=True)
+    assert chances[0] == pytest.approx(1.0, abs=1e-3)
+    assert chances[-1] == pytest.approx(0.0, abs=1e-3)
+
+
+def test_shots_needed_reach_the_limit_and_broad_lines_never_do() -> None:
+    weak = replace(FIT, snr_lcmodel=7.0, n_effective=64.0, shots=frozenset(range(64)), percent_sd_lcmodel={"Glu": 15.0})
+    extra = shots_needed(weak, PROTOCOL, 64.0, 1.0, None)
+    assert extra is not None
+    assert 7.0 * math.sqrt((64 + extra) / 64) > 8.0
+    assert shots_needed(replace(weak, fwhm_ppm=0.12), PROTOCOL, 64.0, 1.0, None) is None
+    assert shots_needed(FIT, PROTOCOL, 64.0, 1.0, None) == 0
+
+
+def test_a_number_that_is_missing_is_told_and_gives_no_probability() -> None:
+    blind = forecast(replace(FIT, fwhm_ppm=None), PROTOCOL, 64, 64.0, 1.0, None)
+    assert blind.probability_pass is None
+    assert "probability_pass" in blind.missing
+    checks = check_limits(replace(FIT, fwhm_ppm=None), PROTOCOL, None)
+    assert [c.met for c in checks] == [True, None, True]
+    assert forecast(None, PROTOCOL, 64, 64.0, 1.0, None).missing
