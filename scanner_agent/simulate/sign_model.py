@@ -170,15 +170,16 @@ class SignModel:
         mean = complex(turned.mean())
         content = 1.0 + float(plan.content[here].mean()) * (self._moved_height - 1.0)
         first = self._reference_broadening
-        amplitude = abs(mean) * content * float(plan.gain[here].mean())
+        gain = float(plan.gain[here].mean())
+        amplitude = abs(mean) * content * gain
         amplitude *= fwhm / (fwhm + BROADENING_IN_AMPLITUDE * max(wider - first, 0.0)) / self._reference_amplitude
         phase = float(np.degrees(np.angle(mean)))
         water, pattern = self._water(here)
         water_sd = at(errors.water, reference, fwhm)
-        water += water_sd * complex(rng.standard_normal(), rng.standard_normal())
+        water = gain * water + water_sd * complex(rng.standard_normal(), rng.standard_normal())
         size = max(abs(water), 1e-9)
         lipid_sd = at(errors.lipid, reference, fwhm)
-        lipid = facts.macromolecules * abs(mean) * content + float(
+        lipid = facts.macromolecules * abs(mean) * content * gain + gain * float(
             np.real((plan.lipid[here] * np.exp(-1j * np.angle(mean))).mean() * facts.lipid)
         )
         change = abs(wider - first) / 2.0
