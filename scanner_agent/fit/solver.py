@@ -110,13 +110,12 @@ def ratio_precision(prep: PreparedBasis, amplitudes: NDArray[np.float64]) -> NDA
 
     Like the priors on shifts they are Student-t: an amount far from the usual counts as evidence against the usual.
     """
-    if prep.ratio_rows.shape[0] == 0:
+    strongest = float(np.max(amplitudes[: prep.n_metabolites], initial=0.0))
+    if prep.ratio_rows.shape[0] == 0 or strongest <= 0.0:
         return np.zeros((prep.columns.shape[0], prep.columns.shape[0]))
-    sd = prep.ratio_scale @ amplitudes
     # A denominator near zero must not make a prior stiff.
-    strongest = np.max(amplitudes[: prep.n_metabolites], initial=0.0)
-    floor = LEAST_DENOMINATOR * strongest * np.max(prep.ratio_scale, axis=1) + 1e-300
-    rows = prep.ratio_rows / np.maximum(sd, floor)[:, None]
+    floor = LEAST_DENOMINATOR * strongest * np.max(prep.ratio_scale, axis=1)
+    rows = prep.ratio_rows / np.maximum(prep.ratio_scale @ amplitudes, floor)[:, None]
     weight = tail_weight(rows @ amplitudes)
     return np.asarray((rows.T * weight) @ rows)
 
@@ -140,12 +139,18 @@ def condense(problem: Problem, p: Parameters, columns: Columns, free: NDArray[np
     n = columns.terms.shape[0]
     gram = inner[:n, :n] + problem.inflation * problem.ratios
     right = np.ascontiguousarray(inner[:n, n])
-    scale = 1.0 / np.sqrt(np.diag(gram))
+    scale = _unit_diagonal(gram, columns.products)
     x, free = nonnegative(gram * np.outer(scale, scale), right * scale, free)
     amplitudes = x * scale
     cost = inner[n, n] - 2 * right @ amplitudes + amplitudes @ gram @ amplitudes
     cost = cost / problem.inflation + prior_cost(prep.prior, p)
     return Linear(columns.terms, columns.data, columns, amplitudes, free, gram, right, float(cost), factor)
+
+
+def _unit_diagonal(gram: NDArray[np.float64], products: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Factors that bring the diagonal of `gram` to 1; terms that the baseline can take whole stay finite."""
+    n = gram.shape[0]
+    return np.asarray(1.0 / np.sqrt(np.maximum(np.diag(gram), 1e-12 * np.diag(products)[:n])))
 
 
 def chi_square(problem: Problem, linear: Linear) -> float:
@@ -186,7 +191,7 @@ def gain_by_probes(problem: Problem, p: Parameters, linear: Linear) -> float:
     n, n_terms = stacked.shape[0] - 1, linear.terms.shape[0]
     gram, right = inner[:n, :n].copy(), np.ascontiguousarray(inner[:n, n])
     gram[:n_terms, :n_terms] = linear.gram
-    scale = 1.0 / np.sqrt(np.diag(gram))
+    scale = _unit_diagonal(gram, stacked @ stacked.T)
     free = np.concatenate([linear.free, np.zeros(n - n_terms, dtype=np.bool_)])
     x, _ = nonnegative(gram * np.outer(scale, scale), right * scale, free)
     return float(right @ (x * scale) - linear.right @ linear.amplitudes)

@@ -137,7 +137,7 @@ def fit_spectrum(
 
     cleaned, water = remove_water(data, dwell_time_s, spectrometer_frequency_mhz, prep.settings.ppm_range[1])
     sigma = noise_sd if noise_sd is not None and np.isfinite(noise_sd) and noise_sd > 0 else noise_of_tail(cleaned)
-    sigma = max(sigma, 1e-9 * scale)
+    sigma = min(max(sigma, 1e-9 * scale), scale)
     unit = sigma * np.sqrt(prep.n_used)
     band = _band(cleaned, prep) / unit
     n_terms = prep.columns.shape[0]

@@ -65,7 +65,8 @@ def _without_prior(solution: Solution, variance: float, precision: float) -> tup
 
 def _inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """Inverse of a positive matrix whose parameters have very different units; what is not determined stays finite."""
-    scale = 1.0 / np.sqrt(np.maximum(np.diag(matrix), 1e-300))
+    diagonal = np.diag(matrix)
+    scale = 1.0 / np.sqrt(np.maximum(diagonal, 1e-20 * diagonal.max()))
     scaled = matrix * np.outer(scale, scale)
     scaled[np.diag_indices_from(scaled)] += 1e-10
     return np.asarray(np.linalg.inv(scaled) * np.outer(scale, scale))
