@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from scanner_agent.view.session import Session
 
 _READY_WITHIN_S = 300.0
-_REPORT_WITHIN_S = 60.0
+_REPORT_WITHIN_S = 120.0
 _LOOK_S = 3.0
 """How long the end of a scan stays in view."""
 
@@ -66,8 +66,7 @@ class Part:
 
 
 PARTS = (
-    # Half of this scan is not enough: what the movement costs has to be made good.
-    Part("demo-press", "PRESS", "motion_step", n_shots=64, shot_interval_s=0.25, snr_lcmodel=9.5, onset_shot=32),
+    Part("demo-press", "PRESS", "motion_step", n_shots=64, shot_interval_s=0.25, snr_lcmodel=15.0, onset_shot=32),
     Part("demo-mega-press", "MEGA-PRESS", "still", n_shots=160, shot_interval_s=0.08, snr_lcmodel=40.0),
 )
 
