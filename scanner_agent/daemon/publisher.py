@@ -47,7 +47,8 @@ class Publisher:
         )
         if cursor is not None:
             self.cursor = cursor
-        self.socket.send_multipart(encode_publication(publication), zmq.DONTWAIT)
+        if not self.socket.closed:  # it is, for a moment, after a key was revoked: missed like any lost message
+            self.socket.send_multipart(encode_publication(publication), zmq.DONTWAIT)
         if name == "report":  # nothing follows of this scan
             ended = f"/{scan_id}"
             self._sequence = {key: n for key, n in self._sequence.items() if not key.endswith(ended)}
@@ -67,5 +68,5 @@ class Publisher:
 
     def drain_subscriptions(self) -> None:
         """Take in what subscribers ask for; libzmq does the filtering."""
-        while self.socket.poll(0, zmq.POLLIN):
+        while not self.socket.closed and self.socket.poll(0, zmq.POLLIN):
             self.socket.recv_multipart()
