@@ -11,28 +11,44 @@ import numpy as np
 from scanner_agent.phantom.definition import Phantom, guess_phantom
 from scanner_agent.phantom.measure import Signals, measure
 from scanner_agent.phantom.series import Run, SeriesKey, new_id
-from scanner_agent.phantom.signal import ChannelNoise, channel_noise, line_snr, residual_water, water_shape
+from scanner_agent.phantom.signal import (
+    ChannelNoise,
+    channel_noise,
+    line_frequency_hz,
+    line_snr,
+    residual_water,
+    water_shape,
+)
 from scanner_agent.records import ScanHeader, ScanReport, ShotKind
 
 if TYPE_CHECKING:
     from scanner_agent.offline import Processed
 
 
-def signals_of(processed: Processed) -> Signals:
-    """What the pipeline's signals say."""
+def signals_of(processed: Processed, phantom: Phantom | None = None, water_centre_mhz: float | None = None) -> Signals:
+    """What the pipeline's signals say; `water_centre_mhz`: centre frequency of the water file, if it is one apart."""
     chain, average = processed.pipeline.chain, processed.pipeline.average
     header, water = processed.report.scan, chain.water
     dwell, f0 = header.dwell_time_s, header.spectrometer_frequency_mhz
     main = None if average is None else average.fids.get("main")
+    # Seen from the metabolites' centre frequency, water measured at a lower one lies at a higher stored frequency.
+    moved_hz = 0.0 if water_centre_mhz is None else 1e6 * (f0 - water_centre_mhz)
     late = [e.late_energy for e in chain.estimates if e.late_energy is not None]
-    snr = suppression = None
+    snr = suppression = distance = None
     if main is not None and average is not None:
         snr = line_snr(main, average.noise_sd["main"], dwell, f0)
         if water is not None:
             # The average went through the same correction as the corrected water.
             suppression = residual_water(main, water.corrected_fid, dwell, f0)
+            known = phantom or guess_phantom({amount.name for amount in processed.report.metabolites})
+            # Correction by the water's phase has put water on 0 Hz, and the lines with it.
+            water_hz = moved_hz + (0.0 if water.corrected_fid is not water.fid else water.frequency_hz)
+            distance = (
+                line_frequency_hz(main, dwell, f0, known.line_ppm, processed.report.quality.fwhm_hz or 2.0) - water_hz
+            )
     return Signals(
-        water_frequency_hz=None if water is None else water.frequency_hz,
+        line_from_water_hz=distance,
+        noise_relative_sd=_noise_relative_sd(processed),
         water_amplitude=None if water is None else water.amplitude,
         water_snr=None if water is None else water.snr,
         water_shape=None if water is None else water_shape(water.corrected_fid, dwell),
@@ -41,6 +57,13 @@ def signals_of(processed: Processed) -> Signals:
         late_energy=float(np.mean(late)) if late else None,
         noise=_noise(processed),
     )
+
+
+def _noise_relative_sd(processed: Processed) -> float | None:
+    report = processed.pipeline.chain.coil_report
+    used = report.n_coils - len(report.left_out)
+    n = report.n_noise_samples * used
+    return 0.5 / n**0.5 if n > 0 else None
 
 
 def _noise(processed: Processed) -> ChannelNoise | None:
@@ -113,13 +136,18 @@ def measure_file(
 ) -> Run:
     """Process one file as a phantom scan. Raises SourceError and ConfigError, one line each."""
     from scanner_agent.offline import process_file
+    from scanner_agent.sources import open_scan
 
     processed = process_file(
         file, water=water, noise=noise, protocol=protocol, basis=basis, phantom=True, progress=_Silent()
     )
     return run_of(
         processed.report,
-        signals_of(processed),
+        signals_of(
+            processed,
+            phantom,
+            None if water is None else open_scan(water, phantom=True).header.spectrometer_frequency_mhz,
+        ),
         phantom=phantom,
         scanner=scanner,
         coil=coil,

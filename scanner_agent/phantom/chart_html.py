@@ -174,9 +174,10 @@ def _summary(evaluation: Evaluation) -> str:
             continue
         last = evaluation.runs[known[-1]].values[name]
         sd = "" if last.sd is None else f" ± {last.sd:.2g}"
+        form = ".0f" if kind_of(name).scale == "step" else ".6g"
         css = "alarm" if chart.state == "alarm" else "building" if chart.state.startswith("baseline") else ""
         rows.append(
-            f"<tr><td>{escape(kind_of(name).label)}</td><td>{last.value:.6g}{sd}</td>"
+            f"<tr><td>{escape(kind_of(name).label)}</td><td>{last.value:{form}}{sd}</td>"
             f'<td>{day(evaluation.runs[known[-1]].measured_at)}</td><td class="{css}">{chart.state}</td></tr>'
         )
     head = "<tr><th>value</th><th>latest</th><th>date</th><th>state</th></tr>"

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 
 from scanner_agent.errors import SourceError
@@ -30,7 +29,7 @@ def draw(evaluation: Evaluation) -> Figure:
     figure = Figure(figsize=(13.0, 0.8 + 1.9 * rows), layout="constrained")
     figure.suptitle(f"{evaluation.series}: {len(evaluation.runs)} runs, {len(evaluation.alarms)} alarms", fontsize=11)
     axes = figure.subplots(rows, 2, squeeze=False, sharex=True).ravel()
-    x = np.array([date2num(datetime.fromtimestamp(run.measured_at, UTC)) for run in evaluation.runs])
+    x = np.array([run.measured_at for run in evaluation.runs]).astype("datetime64[s]")
     for axis, chart in zip(axes, charts, strict=False):
         kind, y = kind_of(chart.name), shown(chart)
         centre, low, high = limits(chart, 3.0)
@@ -42,14 +41,12 @@ def draw(evaluation: Evaluation) -> Figure:
         if kind.alarms:
             axis.plot(x[chart.alarmed], y[chart.alarmed], "o", ms=5, color="#b2182b")
         for event in evaluation.events:
-            axis.axvline(date2num(datetime.fromtimestamp(event.happened_at, UTC)), color="#762a83", lw=1, ls="--")
+            axis.axvline(datetime.fromtimestamp(event.happened_at, UTC), color="#762a83", lw=1, ls="--")
         state = chart.state if kind.alarms else "charted only"
         axis.set_title(f"{'change of ' if kind.scale == 'step' else ''}{kind.label}: {state}", fontsize=9, loc="left")
         axis.tick_params(labelsize=8)
         axis.ticklabel_format(axis="y", useOffset=False)
-        locator = AutoDateLocator()
-        axis.xaxis.set_major_locator(locator)
-        axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+        axis.tick_params(axis="x", rotation=20)
     for axis in axes[len(charts) :]:
         axis.set_axis_off()
     return figure

@@ -24,6 +24,8 @@ class Phantom(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """For people."""
     reference: str
     """Metabolite that ratios are taken to."""
+    line_ppm: float
+    """Strong singlet whose distance from water tells the temperature, ppm."""
     contents_mm: dict[str, Annotated[float, Meta(gt=0)]]
     """Amounts, mmol/L, by the names that the fit reports."""
     temperature_c: float

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from scanner_agent.phantom.definition import Phantom
-from scanner_agent.phantom.signal import ChannelNoise, WaterShape
+from scanner_agent.phantom.signal import WATER_PPM, ChannelNoise, WaterShape, line_frequency_sd_hz
 from scanner_agent.phantom.values import Value
 from scanner_agent.records import MetaboliteAmount, ScanReport
 
@@ -21,8 +21,10 @@ _NOT_IN_REPORT = "the signals are needed for it: log the run from its file"
 class Signals:
     """What the pipeline's signals say beyond the report. None: could not be had."""
 
-    water_frequency_hz: float | None = None
-    """Where water lies, Hz from 4.65 ppm on the stored axis."""
+    line_from_water_hz: float | None = None
+    """Stored frequency of the phantom's singlet less that of water, Hz."""
+    noise_relative_sd: float | None = None
+    """Relative standard error of the noise's SD."""
     water_amplitude: float | None = None
     """First point of the unsuppressed water, per excitation."""
     water_snr: float | None = None
@@ -42,7 +44,9 @@ class Signals:
 def measure(report: ScanReport, phantom: Phantom, signals: Signals | None) -> dict[str, Value]:
     """Values of one run by name, each with its standard error where theory gives one; missing ones with the reason."""
     values = _of_report(report)
-    values |= _of_signals(report, signals) if signals is not None else {n: _none(_NOT_IN_REPORT) for n in _SIGNALS}
+    values |= (
+        _of_signals(report, phantom, signals) if signals is not None else {n: _none(_NOT_IN_REPORT) for n in _SIGNALS}
+    )
     amounts = {a.name: a for a in report.metabolites if a.spectrum == "main"}
     return values | _of_amounts(report, phantom, amounts)
 
@@ -98,7 +102,7 @@ def _single_shot_noise(report: ScanReport) -> float | None:
     return quality.noise_sd * math.sqrt(quality.n_shots_effective)
 
 
-def _of_signals(report: ScanReport, signals: Signals) -> dict[str, Value]:
+def _of_signals(report: ScanReport, phantom: Phantom, signals: Signals) -> dict[str, Value]:
     no_water = "no water reference"
     size = report.scan.voxel_size_mm
     volume_ml = None if size is None else size[0] * size[1] * size[2] / 1000.0
@@ -121,34 +125,35 @@ def _of_signals(report: ScanReport, signals: Signals) -> dict[str, Value]:
         ),
         "water_lorentz_share": _value(None if shape is None else shape.lorentz_share, no_water),
         "residual_water": _value(signals.residual_water, no_water),
-        "snr_reference": _value(signals.snr_reference, "no average", 1.0),
+        "snr_reference": _value(signals.snr_reference, "no average", _snr_sd(signals)),
         "late_energy": _value(signals.late_energy, "not measured"),
         "noise_channel_spread": _value(spread, one),
         "noise_correlation": _value(None if noise is None else noise.largest_correlation, one),
-        "temperature_c": _temperature(report, signals),
+        "temperature_c": _temperature(report, phantom, signals),
     }
 
 
-def _temperature(report: ScanReport, signals: Signals) -> Value:
-    """From the distance between water and the metabolites, whose shifts hardly depend on temperature."""
-    offset, water = report.quality.frequency_offset_hz, signals.water_frequency_hz
-    if water is None:
+def _snr_sd(signals: Signals) -> float | None:
+    """The height is known to one SD of the noise; the noise's SD to its own share."""
+    if signals.snr_reference is None:
+        return None
+    return math.hypot(1.0, signals.snr_reference * (signals.noise_relative_sd or 0.0))
+
+
+def _temperature(report: ScanReport, phantom: Phantom, signals: Signals) -> Value:
+    """From the distance between water and a singlet, whose own shift hardly depends on temperature."""
+    distance, scan = signals.line_from_water_hz, report.scan
+    if distance is None:
         return _none("no water reference")
-    if offset is None:
-        return _none(report.quality.missing.get("frequency_offset_hz", "no fit"))
-    water_over_body_ppm = (offset - water) / report.scan.spectrometer_frequency_mhz
-    temperature = _BODY_TEMPERATURE_C + water_over_body_ppm / _WATER_PPM_PER_DEGREE
+    water_ppm = phantom.line_ppm + distance / scan.spectrometer_frequency_mhz
+    temperature = _BODY_TEMPERATURE_C + (water_ppm - WATER_PPM) / _WATER_PPM_PER_DEGREE
     if not -10.0 <= temperature <= 70.0:
-        return _none(f"water lies {water_over_body_ppm:+.2f} ppm from its place at 37 °C: no temperature does that")
-    return _value(temperature, "", _shift_sd_hz(report, signals) / report.scan.spectrometer_frequency_mhz / 0.010)
-
-
-def _shift_sd_hz(report: ScanReport, signals: Signals) -> float:
-    """Standard error of the distance: a line's frequency is known to about its width over its S/N."""
-    width, snr = report.quality.fwhm_hz, signals.snr_reference
-    # Widths below the spectrum's resolution are no better known than that.
-    least = 1.0 / (report.scan.n_points * report.scan.dwell_time_s)
-    return max(width or 0.0, least) / max(snr or 1.0, 1.0)
+        return _none(f"water lies at {water_ppm:.2f} ppm: no temperature does that")
+    sd_hz = None
+    if report.quality.fwhm_hz and signals.snr_reference:
+        sd_hz = line_frequency_sd_hz(report.quality.fwhm_hz, signals.snr_reference, scan.n_points * scan.dwell_time_s)
+    per_degree_hz = abs(_WATER_PPM_PER_DEGREE) * scan.spectrometer_frequency_mhz
+    return _value(temperature, "", None if sd_hz is None else sd_hz / per_degree_hz)
 
 
 def _of_amounts(report: ScanReport, phantom: Phantom, amounts: Mapping[str, MetaboliteAmount]) -> dict[str, Value]:

@@ -21,7 +21,7 @@ Flags = NDArray[np.bool_]
 BASELINE_RUNS = 20
 SINGLE_Z = 4.0
 SMALL_K, SMALL_H = 0.5, 5.3
-LARGE_K, LARGE_H = 1.0, 3.0
+LARGE_K, LARGE_H = 1.0, 3.1
 _CAP = 2.0  # beyond the limit: a long alarm then ends within 15 runs of its cause
 _CLEAN_SD = 3.5
 _CLIP_Z = 3.0
@@ -89,9 +89,9 @@ class Monitor:
     def _judge(self, z: Floats, watched: Flags) -> Ints:
         value = np.where(watched, z, 0.0)
         for row, (k, h) in enumerate(((SMALL_K, SMALL_H), (LARGE_K, LARGE_H))):
-            for side, signed in enumerate((value, -value)):
-                moved = np.clip(self._sums[row, side] + signed - k, 0.0, h + _CAP)
-                self._sums[row, side] = np.where(watched, moved, self._sums[row, side])
+            for way, signed in enumerate((value, -value)):
+                moved = np.clip(self._sums[row, way] + signed - k, 0.0, h + _CAP)
+                self._sums[row, way] = np.where(watched, moved, self._sums[row, way])
         small, large = self._sums[0].max(axis=0) > SMALL_H, self._sums[1].max(axis=0) > LARGE_H
         single = np.abs(value) > SINGLE_Z
         fresh = watched & ~self._alarmed & (small | large | single)

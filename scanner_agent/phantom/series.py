@@ -257,28 +257,15 @@ def _run_row(run: Run) -> dict[str, Any]:
 
 
 def _run(row: sa.Row[Any]) -> Run:
-    (
-        run_id,
-        scanner,
-        coil,
-        phantom,
-        protocol,
-        measured_at,
-        logged_at,
-        scan_id,
-        corrects,
-        withdrawn,
-        note,
-        settings,
-        v,
-    ) = row
+    cells: list[Any] = list(row)
+    run_id, scanner, coil, phantom, protocol, measured_at, logged_at, scan_id, corrects, withdrawn, note = cells[:11]
     return Run(
         run_id=run_id,
         series=SeriesKey(scanner, coil, phantom, protocol),
         measured_at=measured_at,
         logged_at=logged_at,
-        values=_VALUES.decode(v),
-        settings=_SETTINGS.decode(settings),
+        values=_VALUES.decode(cells[12]),
+        settings=_SETTINGS.decode(cells[11]),
         scan_id=scan_id,
         corrects=corrects,
         withdrawn=withdrawn,

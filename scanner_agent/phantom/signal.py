@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
-_WATER_PPM = 4.65
+WATER_PPM = 4.65
 _WATER_BAND_PPM = 0.4
 _LINES_PPM = (0.5, 4.1)
 
@@ -30,11 +30,11 @@ def water_shape(fid: NDArray[np.complexfloating], dwell_time_s: float) -> WaterS
 
     Width of the Voigt line from its parts: Olivero 1977 (10.1016/0022-4073(77)90161-3), good to 0.02 %.
     """
-    # The coherent sum of the first second is what counts; the modulus of noise alone would lift the tail.
+    # Only down to 5 % of the start: further out the modulus of noise alone would lift the tail.
     magnitude = np.abs(np.asarray(fid, dtype=np.complex128))
-    above = np.flatnonzero(magnitude < 0.05 * magnitude[:4].max())
-    end = int(above[0]) if above.size else magnitude.size
-    if end < 16:
+    low = np.flatnonzero(magnitude < 0.05 * magnitude[:4].max())
+    end = int(low[0]) if low.size else magnitude.size
+    if end < 16 or magnitude[0] == 0.0:
         return None
     t = np.arange(end) * dwell_time_s
     y = magnitude[:end] / magnitude[0]
@@ -48,7 +48,8 @@ def water_shape(fid: NDArray[np.complexfloating], dwell_time_s: float) -> WaterS
         return None
     root = np.sqrt(0.2166 * lorentz**2 + gauss**2)
     gradient = np.array([0.0, 0.5346 + 0.2166 * lorentz / max(root, 1e-9), gauss / max(root, 1e-9)])
-    covariance = np.linalg.pinv(found.jac.T @ found.jac) * (2.0 * found.cost / max(end - 3, 1))
+    jacobian = np.asarray(found.jac, dtype=np.float64)
+    covariance = np.linalg.pinv(jacobian.T @ jacobian) * (2.0 * found.cost / max(end - 3, 1))
     sd = float(np.sqrt(max(gradient @ covariance @ gradient, 0.0)))
     return WaterShape(float(0.5346 * lorentz + root), sd, lorentz / (lorentz + gauss))
 
@@ -56,8 +57,8 @@ def water_shape(fid: NDArray[np.complexfloating], dwell_time_s: float) -> WaterS
 def _magnitudes(
     fid: NDArray[np.complexfloating], dwell_time_s: float, spectrometer_frequency_mhz: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    ppm = _WATER_PPM - np.fft.fftfreq(fid.size, dwell_time_s) / spectrometer_frequency_mhz
-    return ppm, np.abs(np.fft.fft(np.asarray(fid, dtype=np.complex128)))
+    ppm = WATER_PPM - np.fft.fftfreq(fid.size, dwell_time_s) / spectrometer_frequency_mhz
+    return np.asarray(ppm, dtype=np.float64), np.abs(np.fft.fft(np.asarray(fid, dtype=np.complex128)))
 
 
 def residual_water(
@@ -70,7 +71,7 @@ def residual_water(
     heights = []
     for fid in (suppressed, unsuppressed):
         ppm, magnitude = _magnitudes(fid, dwell_time_s, spectrometer_frequency_mhz)
-        heights.append(float(magnitude[np.abs(ppm - _WATER_PPM) <= _WATER_BAND_PPM].max()))
+        heights.append(float(magnitude[np.abs(ppm - WATER_PPM) <= _WATER_BAND_PPM].max()))
     return heights[0] / heights[1]
 
 
@@ -84,6 +85,40 @@ def line_snr(
     ppm, magnitude = _magnitudes(fid, dwell_time_s, spectrometer_frequency_mhz)
     lines = (ppm >= _LINES_PPM[0]) & (ppm <= _LINES_PPM[1])
     return float(magnitude[lines].max() / (noise_sd * np.sqrt(fid.size)))
+
+
+def line_frequency_hz(
+    fid: NDArray[np.complexfloating],
+    dwell_time_s: float,
+    spectrometer_frequency_mhz: float,
+    near_ppm: float,
+    fwhm_hz: float,
+) -> float:
+    """Stored frequency of the strongest line within 0.35 ppm of `near_ppm`, Hz; FID (n_points,).
+
+    Largest magnitude after a matched exponential filter, between bins by a parabola: the maximum-likelihood estimate
+    for a Lorentzian line of that width.
+    """
+    t = np.arange(fid.size) * dwell_time_s
+    n = 1 << int(np.ceil(np.log2(8 * fid.size)))
+    magnitude = np.abs(np.fft.fft(np.asarray(fid, dtype=np.complex128) * np.exp(-np.pi * fwhm_hz * t), n))
+    frequency = np.fft.fftfreq(n, dwell_time_s)
+    away_ppm = np.abs(WATER_PPM - frequency / spectrometer_frequency_mhz - near_ppm)
+    top = int(np.argmax(np.where(away_ppm <= 0.35, magnitude, 0.0)))
+    left, middle, right = (float(magnitude[(top + d) % n]) for d in (-1, 0, 1))
+    bend = left - 2.0 * middle + right
+    between = 0.0 if bend == 0.0 else 0.5 * (left - right) / bend
+    return float(frequency[top] + between / (n * dwell_time_s))
+
+
+def line_frequency_sd_hz(fwhm_hz: float, snr: float, acquisition_s: float) -> float:
+    """Standard error of that frequency, Hz: the Cramér-Rao bound of a Lorentzian with unknown phase.
+
+    With decay R = pi fwhm the Fisher information on the angular frequency is (A/sd)^2 / (8 R^3 dwell); the
+    height of the
+    line over its noise is A / (R dwell sd sqrt(n)). `acquisition_s` = n dwell.
+    """
+    return float(np.sqrt(8.0 * np.pi * fwhm_hz / acquisition_s) / (2.0 * np.pi * snr))
 
 
 @dataclass(frozen=True)
