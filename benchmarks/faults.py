@@ -146,7 +146,7 @@ def network(folder: Path, fast: bool) -> dict[str, Any]:
         counts.update(
             connections=tcp.n_connections + cut.n_connections,
             cut=tcp.n_cut + cut.n_cut,
-            lost=chaos.n_lost,
+            thrown_away=chaos.n_lost,
             repeated=chaos.n_repeated,
             reordered=chaos.n_reordered,
         )

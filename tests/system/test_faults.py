@@ -176,15 +176,16 @@ def test_a_database_that_is_gone_or_locked_stops_nothing(tmp_path: Path) -> None
         scan = live.header("first")
         faults.send_scan(daemon.url, scan, 4)
         live.eventually(lambda: _stored(database) > 4)
-        lock = sqlite3.connect(database, isolation_level=None)
+        lock = sqlite3.connect(database, isolation_level=None, timeout=30.0)
         lock.execute("BEGIN EXCLUSIVE")
         faults.send_scan(daemon.url, live.header("locked-out"), 4)
         report, _ = wait_for_report(daemon.url, "locked-out", 30.0)
         assert report is not None
         lock.execute("ROLLBACK")
         lock.close()
+        live.eventually(lambda: _stored(database) == last_cursor(daemon.state / "journal"), 60.0)
         with ControlClient(daemon.url) as control:
-            live.eventually(lambda: control.health().state == "ok", 60.0)
+            live.eventually(lambda: control.health().state == "ok")
         daemon.stop()
     store = Store.open(f"sqlite:///{database}")
     assert store.cursor() == last_cursor(daemon.state / "journal")
@@ -194,11 +195,11 @@ def test_a_database_that_is_gone_or_locked_stops_nothing(tmp_path: Path) -> None
 
 def _stored(database: Path) -> int:
     """Cursor in the database; read without the store's own code, which would migrate it at the same time."""
-    with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-        try:
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
             row = connection.execute("SELECT cursor FROM journal_cursor").fetchone()
-        except sqlite3.OperationalError:
-            return 0
+    except sqlite3.OperationalError:
+        return 0
     return int(row[0]) if row else 0
 
 
