@@ -70,6 +70,8 @@ def find_start(band_fid: NDArray[np.complex128], mirrored: NDArray[np.complex128
     strong = [i for i, n in enumerate(names) if n in STRONG]
     if prep.settings.phantom or len(strong) < 2:
         strong = list(range(min(prep.n_metabolites, MAX_TEMPLATES)))
+    # Strong lipid would otherwise be taken for NAA of a shifted spectrum.
+    strong += [i for i, n in enumerate(prep.names) if n == "Lip13b"]
     time = prep.time_s
     weight = np.where(time >= BLANK_S, 1.0, 0.0)
     templates = prep.columns[strong] * np.exp(-np.pi * TEMPLATE_FWHM_HZ * np.abs(time))
