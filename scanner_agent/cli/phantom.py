@@ -109,6 +109,7 @@ def log(
             evaluation = evaluate(key, opened.runs(key), opened.events(key))
             new = {place for place, run in enumerate(evaluation.runs) if run.run_id in {r.run_id for r in runs}}
             alarmed |= _say_alarms(evaluation, new)
+            _say_new_software(evaluation, new)
     finally:
         opened.close()
     raise typer.Exit(3 if alarmed else 0)
@@ -378,6 +379,16 @@ def _say_alarms(evaluation: Evaluation, raised_at: set[int] | None) -> bool:
     for alarm in chosen[-10:]:
         print(f"ALARM {alarm_text(evaluation, alarm)}")
     return bool(chosen)
+
+
+def _say_new_software(evaluation: Evaluation, new: set[int]) -> None:
+    """Say where a header's software changed with no event noted in between."""
+    for place in sorted(new - {0}):
+        before, after = (evaluation.runs[p].settings.get("software_version") for p in (place - 1, place))
+        if before and after and before != after and evaluation.segment[place] == evaluation.segment[place - 1]:
+            print(
+                f"software changed from {before} to {after}: note it with `phantom event`, if the baseline is to be new"
+            )
 
 
 def _moment(text: str | None) -> float | None:
