@@ -204,6 +204,8 @@ class JudgementSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """How much narrower metabolite lines are than water's, Hz; used where there is no water reference."""
     pattern_suspicious: Annotated[float, Meta(gt=0)]
     """Excess of a coil pattern's reduced chi-square that marks signal from outside the voxel."""
+    lipid_part_suspicious: Annotated[float, Meta(gt=0, lt=1)]
+    """Part of the energy at 0.8-1.8 ppm with another coil pattern that marks fat, 0-1."""
     pattern_z: Annotated[float, Meta(gt=0)]
     """The same in its standard errors; both must be passed."""
     displaced_min_signs: Annotated[int, Meta(ge=2)]
@@ -218,6 +220,8 @@ class JudgementSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Lipid over NAA worth a `watch`."""
     fit_quality_watch: Annotated[float, Meta(gt=1)]
     """FQN (variance of residual over noise) worth a `watch`."""
+    fit_trusted_snr: Annotated[float, Meta(ge=0)]
+    """S/N (LCModel: over the residual) from which on such a fit is still believed; below, the scan cannot be judged."""
     subtraction_watch: Annotated[float, Meta(gt=0)]
     """Subtraction artefact over tCho worth a `watch`."""
     subtraction_noise: Annotated[float, Meta(ge=0)]

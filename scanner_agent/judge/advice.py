@@ -97,6 +97,10 @@ def _unknown(seen: Seen) -> str | None:
         return c.fit_unavailable or "there is no fit of these shots"
     if seen.fit.failed:
         return "the spectrum could not be fitted"
+    s, fit = seen.protocol.judgement, seen.fit
+    poor = fit.fit_quality is not None and fit.fit_quality > s.fit_quality_watch
+    if poor and fit.snr_lcmodel is not None and fit.snr_lcmodel < s.fit_trusted_snr:
+        return "the fit leaves much more than noise, so that its numbers cannot be trusted"
     if seen.protocol.edited and c.edit_order_decided_from == "nothing":
         return f"which shots were edited is not known{f' ({c.edit_order_reason})' if c.edit_order_reason else ''}"
     for limit in seen.limits:

@@ -32,7 +32,7 @@ from scanner_agent.judge.features import (
 from scanner_agent.scan_protocol import JudgementSettings
 
 _MAD_TO_SD = 1.4826
-_LLR_CAP = np.array([2.0, 12.0, 12.0, 2.0])  # of SHOTWISE: frequency and misfit err at low S/N, they only add
+_LLR_CAP = np.array([2.0, 8.0, 8.0, 2.0])  # of SHOTWISE: frequency and misfit err at low S/N, they only add
 _Z2_CAP = 25.0  # no sign alone proves a step
 _LEVEL_NAMES = tuple(COLUMNS[i] for i in LEVEL)
 _SLOPE_SD = np.array([0.05, 0.002, 0.02, 0.01, 0.01])  # per shot, of LEVEL: prior width of a still head's trend

@@ -120,6 +120,14 @@ def _pattern_excess(seen: Seen, chi2: Sequence[float | None]) -> float | None:
     return excess if enough else None
 
 
+def _part_from_outside(seen: Seen, excess: float) -> float:
+    """Part of the energy at 0.8-1.8 ppm with another pattern: excess (K - 1) / SNR^2 (docs/science.md 4.3). At high S/N
+    the patterns of any two bands differ a little.
+    """
+    snr = median([x.lipid / x.lipid_sd for x in seen.first_signs if x.lipid is not None and x.lipid_sd])
+    return excess * (seen.header.n_coils - 1) / snr**2 if snr else 1.0
+
+
 def _water(seen: Seen) -> float | None:
     """Residual water over NAA, first points, of the last shots."""
     recent = excitations_back(seen.first_signs, _RECENT_SHOTS)
@@ -132,7 +140,7 @@ def _lipid(seen: Seen) -> tuple[str | None, dict[str, float]]:
     words: str | None = None
     evidence: dict[str, float] = {}
     excess = _pattern_excess(seen, [x.lipid_pattern_chi2 for x in seen.first_signs])
-    if excess is not None:
+    if excess is not None and _part_from_outside(seen, excess) > s.lipid_part_suspicious:
         words = "signal at 0.8-1.8 ppm comes from outside the voxel"
         evidence |= {"lipid_pattern_excess": excess, "lipid_pattern_excess_limit": s.pattern_suspicious}
     ratios = [
@@ -148,10 +156,11 @@ def _lipid(seen: Seen) -> tuple[str | None, dict[str, float]]:
 
 
 def _offset(seen: Seen) -> float | None:
-    """Distance of the first shots' spectrum from where the prescan put it, stored convention, Hz."""
+    """Distance of the first shots' spectrum from where the prescan put it, stored convention, Hz; None if not known."""
     start = offset_at_start(seen.context, seen.first_fit, seen.first_signs)
     # On the spectrometer's scale a higher frequency is a higher shift: stored as its negative.
-    return None if start is None else start + (seen.header.prescan_frequency_hz or 0.0)
+    prescan = seen.header.prescan_frequency_hz
+    return None if start is None or prescan is None else start + prescan
 
 
 def frequency_at_start(signs: Sequence[ShotSigns]) -> float:
