@@ -14,7 +14,7 @@ from scanner_agent.basis import BasisSet
 from scanner_agent.fit import FitResult, WaterScaling, gaussian_gaba, to_amounts
 from scanner_agent.judge import FitSummary, Judgement, ShotSigns
 from scanner_agent.mrs.axes import ppm_axis, spectrum
-from scanner_agent.mrs.shots import Average, ShotEstimate, WaterReference
+from scanner_agent.mrs.shots import Average, CoilReport, ShotEstimate, WaterReference
 from scanner_agent.records import MetaboliteAmount, Quality, ShotTrack, SpectrumPart
 
 _SIGN_FIELDS = tuple(ShotSigns.__dataclass_fields__)
@@ -238,3 +238,22 @@ def spectra(
 def _list(values: NDArray[np.float64]) -> list[float]:
     """Five significant digits are more than a picture shows, and keep the messages small."""
     return [float(f"{value:.5g}") for value in values.tolist()]
+
+
+def reception_notes(coils: CoilReport, water: WaterReference | None) -> list[str]:
+    """What was found about receive channels and water reference, for a reader of the report."""
+    notes = []
+    if coils.n_coils > 1:
+        correlation = coils.largest_noise_correlation
+        most = "" if correlation is None else f", largest correlation between channels {correlation:.2f}"
+        left_out = f"; left out: {', '.join(map(str, coils.left_out))}" if coils.left_out else ""
+        notes.append(
+            f"{coils.n_coils} channels, weights from {coils.weights_from}, noise covariance from {coils.noise_from}"
+            f"{most}{left_out}."
+        )
+    if water is not None and water.fwhm_hz is not None:
+        notes.append(
+            f"Water reference: {water.n_shots} shots, linewidth {water.fwhm_hz:.1f} Hz, S/N {water.snr:.0f},"
+            f" {water.frequency_hz:+.1f} Hz from 4.65 ppm."
+        )
+    return notes

@@ -107,6 +107,8 @@ class ScanPipeline:
             self._chain.add_noise(shot.data)
             return None
         if shot.shot_kind is ShotKind.WATER_REFERENCE:
+            if shot.is_dummy:
+                return None
             self._chain.add_water_reference(shot.data, shot.n_excitations)
             return None
         if self._broken is not None:
@@ -184,7 +186,10 @@ class ScanPipeline:
             verdict=Verdict.CANNOT_JUDGE,
             advice=Advice.CONTINUE,
             advice_text=self._broken or "",
-            quality=Quality(missing={"all": self._broken or ""}),
+            quality=Quality(
+                water_fwhm_hz=None if self._chain.water is None else self._chain.water.fwhm_hz,
+                missing={"all": self._broken or ""},
+            ),
         )
 
     # What others see -----------------------------------------------------------------------------------------------
@@ -303,6 +308,7 @@ class ScanPipeline:
         notes = [*match_notes(self.header, self.protocol), *self.header.source_notes]
         if judgement is not None:
             notes += judgement.notes
+        notes += assemble.reception_notes(self._chain.coil_report, self._chain.water)
         if self._no_fit is not None:
             notes.append(self._no_fit)
         if self._round is not None and self._scaling() is not None:
