@@ -87,6 +87,7 @@ def test_a_snapshot_that_comes_late_does_not_turn_the_view_back() -> None:
 def test_a_new_finding_asks_which_shots_it_changed() -> None:
     history = results.assessments()
     state = follow(after(connected(), results.snapshot(0), NOW), history[: results.MOVED_AT + 2])
+    state = after(state, results.snapshot(results.MOVED_AT + 2), NOW)
     assert wanted(state) == ()
     state = after(state, update(history[results.MOVED_AT + 2], 40), NOW)
     assert wanted(state) == ("scan-1",)
