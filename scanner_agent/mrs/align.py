@@ -91,6 +91,8 @@ def align_band(
     offset_ppm: float = 0.0,
     nuisance_ppm: tuple[tuple[float, float], ...] = ((4.42, 4.88),),
     lines_ppm: tuple[float, ...] = (),
+    edge_ppm: float = _EDGE_PPM,
+    range_hz: float | None = None,
 ) -> AlignBand:
     """Band to align on. A line of true shift d is found at d + `offset_ppm` (files before referencing)."""
     n = min(n_points, max(64, round(_LONGEST_S / dwell_time_s)))
@@ -98,7 +100,7 @@ def align_band(
     low, high = align_ppm[0] + offset_ppm, align_ppm[1] + offset_ppm
     ppm = 4.65 - scipy.fft.fftfreq(2 * n, dwell_time_s) / f0
     outside = np.maximum(np.maximum(low - ppm, ppm - high), 0.0)
-    mask = np.where(outside < _EDGE_PPM, 0.5 + 0.5 * np.cos(np.pi * outside / _EDGE_PPM), 0.0)
+    mask = np.where(outside < edge_ppm, 0.5 + 0.5 * np.cos(np.pi * outside / edge_ppm), 0.0)
     ppm_once = 4.65 - scipy.fft.fftfreq(n, dwell_time_s) / f0
     bins = np.flatnonzero((ppm_once >= low) & (ppm_once <= high))
     bands = tuple((hz_from_ppm(b + offset_ppm, f0), hz_from_ppm(a + offset_ppm, f0)) for a, b in nuisance_ppm)
@@ -109,7 +111,8 @@ def align_band(
         if align_ppm[0] <= p <= align_ppm[1]
     )
     lines = damped_subspace(n, dwell_time_s, expected, tuple(np.pi * f0 * w for w in _LINE_WIDTHS_PPM))
-    range_hz = max(_RANGE_HZ, _RANGE_PPM * f0)
+    if range_hz is None:
+        range_hz = max(_RANGE_HZ, _RANGE_PPM * f0)
     block = max(1, int(1.0 / (20 * range_hz * dwell_time_s)))
     return AlignBand(n, dwell_time_s, mask, bins, nuisance, lines, range_hz, _PRIOR_SD_PPM * f0, block)
 

@@ -60,7 +60,7 @@ def _mean(shots: Sequence[AlignedShot]) -> tuple[NDArray[np.complex128], float, 
 def average_of(
     shots: Sequence[AlignedShot],
     *,
-    link_band: AlignBand | None,
+    link_bands: tuple[AlignBand, AlignBand] | None,
     dwell_time_s: float,
     spectrometer_frequency_mhz: float,
     offset_ppm: float,
@@ -81,8 +81,8 @@ def average_of(
         weights.update({s.shot_index: float(w) for s, w in zip(chosen, mean[2], strict=True)})
         effective.append(effective_number(mean[2]))
     artefact = frequency = phase = None
-    if "on" in fids and "off" in fids and link_band is not None:
-        moved, frequency, phase_rad = link(fids["on"], fids["off"], noise["on"], noise["off"], link_band)
+    if "on" in fids and "off" in fids and link_bands is not None:
+        moved, frequency, phase_rad = link(fids["on"], fids["off"], noise["on"], noise["off"], *link_bands)
         phase = float(np.degrees(phase_rad))
         fids["on"] = moved
         fids["difference"] = moved - fids["off"]

@@ -100,6 +100,7 @@ class ScanChain:
         self._band: AlignBand | None = None
         self._bands: SignBands | None = None
         self._link_band: AlignBand | None = None
+        self._link_bands: tuple[AlignBand, AlignBand] | None = None
         self._aligners: dict[EditCondition | None, Aligner] = {}
         self._common: Aligner | None = None
         self._asked: list[_Kept] = []
@@ -251,6 +252,17 @@ class ScanChain:
             self._link_band = align_band(
                 self.n_points, dt, f0, align_ppm=editing.LINK_PPM, offset_ppm=offset, lines_ppm=lines
             )
+            match_band = align_band(
+                self.n_points,
+                dt,
+                f0,
+                align_ppm=editing.MATCH_PPM,
+                offset_ppm=offset,
+                edge_ppm=editing.MATCH_EDGE_PPM,
+                range_hz=editing.MATCH_RANGE_HZ,
+                nuisance_ppm=editing.MATCH_NUISANCE_PPM,
+            )
+            self._link_bands = (self._link_band, match_band)
 
     def _pattern_signs(
         self, kept: _Kept, data: NDArray[np.complexfloating], received: Received
@@ -450,10 +462,10 @@ class ScanChain:
         tallest = max(made.values(), key=lambda scale: scale.height)
         self._link = None
         on, off = (self._aligners.get(c) for c in ("on", "off"))
-        if on is not None and off is not None and self._link_band is not None:
+        if on is not None and off is not None and self._link_bands is not None:
             a, b = on.reference, off.reference
             if a is not None and b is not None and a.weight > 0 and b.weight > 0:
-                self._link = editing.link(a.fid, b.fid, a.noise_sd, b.noise_sd, self._link_band)[1:]
+                self._link = editing.link(a.fid, b.fid, a.noise_sd, b.noise_sd, *self._link_bands)[1:]
         return dict.fromkeys(made, tallest)
 
     def _make_estimate(self, kept: _Kept) -> ShotEstimate:
@@ -523,7 +535,7 @@ class ScanChain:
         ]
         return average_of(
             shots,
-            link_band=self._link_band,
+            link_bands=self._link_bands,
             dwell_time_s=self.dwell_time_s,
             spectrometer_frequency_mhz=self.spectrometer_frequency_mhz,
             offset_ppm=self.reference_offset_ppm,
@@ -662,7 +674,7 @@ class ScanChain:
         made.append(f"maximum-likelihood alignment over {low:g}-{high:g} ppm" + (", last pass" if self._passes else ""))
         made.append("robust weights by misfit and amplitude")
         if self.edited and self.edit_order is not None:
-            made.append(f"edit order from {self.edit_order.decided_from}, ON moved onto OFF over creatine and choline")
+            made.append(f"edit order from {self.edit_order.decided_from}, ON moved onto OFF over choline and inositol")
         return tuple(made)
 
 
