@@ -260,6 +260,8 @@ class _Ending:
 
     sending: _Sending
     seen: dict[str, float] = field(default_factory=dict)
+    count: int = 0
+    counted_at: float = 0.0
 
     def __call__(self, state: ViewState) -> bool:
         now = time.monotonic()
@@ -273,4 +275,11 @@ class _Ending:
         if len(self.seen) == len(PARTS):
             return now - max(self.seen.values()) > _LOOK_S
         sent = self.sending.all_sent_at
-        return sent is not None and now - sent > _REPORT_WITHIN_S
+        return sent is not None and now - max(sent, self.assessed_at(state, now)) > _REPORT_WITHIN_S
+
+    def assessed_at(self, state: ViewState, now: float) -> float:
+        """When a shot was last judged: on a slow machine the daemon may still be at it."""
+        count = sum(scan.n_used + scan.n_left_out for scan in state.scans.values())
+        if count != self.count:
+            self.count, self.counted_at = count, now
+        return self.counted_at
