@@ -1,7 +1,8 @@
 """How near the signal chain comes to the limit: `python benchmarks/chain.py [--fast] [PART …]`.
 
-Parts: coils, alignment, mega, order, water, time, real. Truth is drawn here (basis set of the package, coils and noise at
-random with any complex correlation); seeds are fixed per cell. Times are CPU times: set OMP_NUM_THREADS=1 for them.
+Parts: coils, alignment, mega, order, water, time, real. Truth is drawn here (basis set of the package, coils and
+noise at random with any complex correlation); seeds are fixed per cell. Times are CPU times: set
+OMP_NUM_THREADS=1 for them.
 """
 
 from __future__ import annotations
@@ -384,7 +385,8 @@ def times(fast: bool) -> list[dict[str, float]]:
         early, late = float(np.median(spent[12:28])), float(np.median(spent[-16:]))
         rows.append([n_coils, n_points, n_shots, float(np.median(spent)), early, late, max(spent), whole, last, kept])
         result.append({"n_coils": n_coils, "n_points": n_points, "n_shots": n_shots, "ms": float(np.median(spent)),
-                       "ms_early": early, "ms_late": late, "whole_s": whole, "last_pass_s": last, "kept_mb": kept})  # fmt: skip
+                       "ms_early": early, "ms_late": late, "whole_s": whole, "last_pass_s": last,
+                       "kept_mb": kept})  # fmt: skip
     print("\nCPU time (one thread)")
     print(
         table(

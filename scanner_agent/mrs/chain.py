@@ -557,11 +557,11 @@ class ScanChain:
         }
 
     def refined(self, replay: Callable[[], Iterator[Shot]]) -> ScanChain:
-        """The whole scan once more from scratch, all of it known: noise and coils learned from every shot first, then all
-        shots combined, then every shot aligned against the mean of all other good ones.
+        """The whole scan once more from scratch: noise and coils learned from every shot first, then all shots
+        combined, then every shot aligned against the mean of all other good ones.
 
-        `replay` gives all shots in canonical order (noise, water, metabolite) each time it is called. The result depends
-        on those shots alone, not on what this chain has seen.
+        `replay` gives all shots in canonical order (noise, water, metabolite) each time it is called. It depends on
+        those shots alone, not on what this chain has seen.
         """
         chain = self._fresh()
         learned = False
