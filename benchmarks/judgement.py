@@ -223,7 +223,8 @@ def main() -> None:
     result["roc"] = curves
     if given.figures is not None:
         given.figures.mkdir(parents=True, exist_ok=True)
-        write_confusion(given.figures / "judgement_confusion.png", panels)
+        if any(panels.values()):
+            write_confusion(given.figures / "judgement_confusion.png", panels)
         if curves:
             write_roc(given.figures / "judgement_roc.png", curves, marks)
     print(f"\nwritten: {write_json('judgement', result)}")
