@@ -21,6 +21,7 @@ Flags = NDArray[np.bool_]
 JOINT_RUNS = 50
 JOINT_PROBABILITY = 0.0005
 _JOINT_BLOCK = 50
+_JOINT_CLIP = 3.5
 
 
 @dataclass(frozen=True)
@@ -295,6 +296,3 @@ def _joint(charts: Mapping[str, Chart], segment: NDArray[np.int64]) -> Floats:
             )
             joint[rows[start : start + _JOINT_BLOCK]] = t2 / limit
     return joint
-
-
-_JOINT_CLIP = 3.5

@@ -6,6 +6,7 @@ import math
 import multiprocessing
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,14 +32,13 @@ from tests.support.phantom_runs import KEY, make_runs
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """URL of a PostgreSQL server of the tests' own, on a socket in a folder of its own."""
     pytest.importorskip("psycopg", reason="needs psycopg: pip install 'scanner-agent[postgres]'")
     binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin")) if Path("/usr/lib/postgresql").is_dir() else []
     if not binaries:
         pytest.skip("needs a PostgreSQL server (Debian package postgresql), which is not here")
-    folder = Path("/tmp") / f"sa-pg-{tmp_path_factory.mktemp('pg').parent.name}-{id(tmp_path_factory):x}"
-    folder.mkdir()
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short: a socket's path has little room
     as_user: list[str] = []
     if subprocess.run(["id", "-u"], capture_output=True, text=True, check=True).stdout.strip() == "0":
         if subprocess.run(["id", "postgres"], capture_output=True, check=False).returncode != 0:
