@@ -218,6 +218,8 @@ class JudgementSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Residual water over NAA worth a `watch`."""
     lipid_watch: Annotated[float, Meta(gt=0)]
     """Lipid over NAA worth a `watch`."""
+    lipid_fitted_watch: Annotated[float, Meta(gt=0)]
+    """Fitted lipid of any phase at 1.28 ppm, macromolecules taken off, over tNAA."""
     fit_quality_watch: Annotated[float, Meta(gt=1)]
     """FQN (variance of residual over noise) worth a `watch`."""
     fit_trusted_snr: Annotated[float, Meta(ge=0)]

@@ -246,14 +246,17 @@ def _fit(seen: Seen) -> list[Cause]:
             )
         ]
     if fit.fit_quality is not None and fit.fit_quality > s.fit_quality_watch:
+        trusted = fit.snr_lcmodel is not None and fit.snr_lcmodel >= s.fit_trusted_snr
         return [
             Cause(
                 kind=FindingKind.FIT_FAILED,
-                severity=Severity.WATCH,
+                severity=Severity.NOTE if trusted else Severity.WATCH,
                 advice=Advice.CONTINUE,
                 first_shot=0,
                 evidence={"fit_quality": fit.fit_quality, "fit_quality_limit": s.fit_quality_watch},
-                text="The fit leaves much more than noise: its amounts and their errors are not to be trusted.",
+                text="The fit leaves more than noise, but little of the whole: small amounts are less sure than told."
+                if trusted
+                else "The fit leaves much more than noise: its amounts and their errors are not to be trusted.",
             )
         ]
     return []

@@ -152,6 +152,10 @@ def _lipid(seen: Seen) -> tuple[str | None, dict[str, float]]:
     if ratio is not None and sd is not None and ratio - 2.5 * sd / math.sqrt(len(ratios)) > s.lipid_watch:
         words = f"the signal at 0.8-1.8 ppm is {ratio:.1f} times NAA's"
         evidence |= {"lipid_ratio": ratio, "lipid_ratio_limit": s.lipid_watch}
+    fitted = seen.fit.lipid_ratio if seen.fit is not None else None
+    if fitted is not None and fitted > s.lipid_fitted_watch:
+        words = f"the lipid line at 1.3 ppm is {fitted:.1f} times NAA"
+        evidence |= {"lipid_fitted_ratio": fitted, "lipid_fitted_ratio_limit": s.lipid_fitted_watch}
     return words, evidence
 
 

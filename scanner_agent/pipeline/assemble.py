@@ -74,6 +74,7 @@ def summary(fits: Mapping[str, FitResult], average: Average, water: WaterReferen
         lipid_ratio=numbers["lipid_ratio"],
         percent_sd_lcmodel=_present(fits, "percent_sd_lcmodel"),
         percent_sd=_present(fits, "percent_sd"),
+        not_found=frozenset(name for fit in fits.values() for name, amount in fit.amounts.items() if amount <= 0.0),
         flags=tuple(dict.fromkeys(flag for fit in fits.values() for flag in fit.flags)),
         failed=not main.amounts,
         subtraction_artefact=average.subtraction_artefact,

@@ -10,7 +10,7 @@ from scanner_agent import __version__
 from scanner_agent.basis import BasisSet
 from scanner_agent.errors import ProcessingError
 from scanner_agent.fit import FitResult, WaterScaling
-from scanner_agent.judge import FitSummary, Judge, Judgement, ScanContext
+from scanner_agent.judge import FitSummary, Judge, Judgement, ScanContext, metabolite_changes
 from scanner_agent.mrs.chain import ScanChain
 from scanner_agent.mrs.shots import Average
 from scanner_agent.pipeline import assemble
@@ -305,9 +305,14 @@ class ScanPipeline:
 
     def _report(self, end: ScanEnd, final: Assessment, segments: list[Segment]) -> ScanReport:
         judgement = self._judgement if self._broken is None else None
+        window = self._windows() if judgement else ()
         notes = [*match_notes(self.header, self.protocol), *self.header.source_notes]
         if judgement is not None:
             notes += judgement.notes
+            changes = metabolite_changes(
+                window, judgement.segments, judgement.findings, self.protocol.judgement.window_change_z
+            )
+            notes += [change.text for change in changes]
         notes += assemble.reception_notes(self._chain.coil_report, self._chain.water)
         if self._no_fit is not None:
             notes.append(self._no_fit)
@@ -330,7 +335,7 @@ class ScanPipeline:
             segments=tuple(segments),
             findings=final.findings,
             assessments=tuple(self._history),
-            window=self._windows() if judgement else (),
+            window=window,
             spectra=()
             if frame_of is None
             else assemble.spectra(
