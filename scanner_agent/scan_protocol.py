@@ -182,6 +182,8 @@ class JudgementSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Probability per shot that a burst begins."""
     burst_mean_shots: Annotated[float, Meta(ge=1)]
     """Mean length of a burst, shots."""
+    burst_watch_fraction: Annotated[float, Meta(gt=0, lt=1)]
+    """Part of a pose's shots that passing movements may cost before the scan is no longer `good`."""
     burst_min_shots: Annotated[int, Meta(ge=2)]
     """Hit shots close together that make a movement; fewer are single outliers."""
 

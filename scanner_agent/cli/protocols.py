@@ -46,7 +46,7 @@ def check(
     from scanner_agent.scan_protocol import load_protocol, shipped_names
 
     faults = 0
-    for target in files or list(shipped_names()):
+    for target in files or shipped_names():
         name = str(target)
         try:
             protocol = load_protocol(name)

@@ -75,11 +75,12 @@ def _movement(event: Event, course: Course, seen: Seen, pose: int, probability: 
     s = seen.protocol.judgement
     if event.kind == "burst":
         lost = [i for i in course.hit_shots() if event.first_shot <= i <= event.last_shot]
+        much = len(course.hit_shots()) > s.burst_watch_fraction * max(len(kept), 1)
         return Cause(
             kind=FindingKind.MOTION_DURING_SCAN,
             severity=Severity.WATCH,
             advice=Advice.CONTINUE,
-            blocking=False,
+            blocking=much,
             first_shot=event.first_shot,
             raised_at_shot=event.raised_at_shot,
             last_shot=event.last_shot,

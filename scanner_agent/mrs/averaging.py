@@ -38,7 +38,7 @@ def _balanced(shots: Sequence[AlignedShot]) -> NDArray[np.float64]:
         return weights
     totals = {step: sum(s.weight for s in shots if s.phase_cycle_index == step) for step in steps}
     least, most = min(totals.values()), max(totals.values())
-    if least < 0.5 * most:
+    if least <= 0.0 or least < 0.5 * most:
         return weights
     return np.asarray(weights * np.array([least / totals[shot.phase_cycle_index] for shot in shots]))
 
