@@ -66,7 +66,7 @@ class Part:
 
 
 PARTS = (
-    Part("demo-press", "PRESS", "motion_step", n_shots=64, shot_interval_s=0.25, snr_lcmodel=15.0, onset_shot=32),
+    Part("demo-press", "PRESS", "motion_step", n_shots=64, shot_interval_s=0.25, snr_lcmodel=10.0, onset_shot=32),
     Part("demo-mega-press", "MEGA-PRESS", "still", n_shots=160, shot_interval_s=0.08, snr_lcmodel=40.0),
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from pathlib import Path
 
 from scanner_agent.view.app import WatchApp
@@ -25,9 +26,15 @@ async def picture(name: str, state: ViewState, size: tuple[int, int], *keys: str
             await pilot.press(key)
             await pilot.pause(1.0)
         FOLDER.mkdir(exist_ok=True)
-        (FOLDER / f"{name}.svg").write_text(
-            app.export_screenshot(title=f"scanner-agent watch: {name}"), encoding="utf-8"
-        )
+        drawn = app.export_screenshot(title=f"scanner-agent watch: {name}")
+        (FOLDER / f"{name}.svg").write_text(_without_web_fonts(drawn), encoding="utf-8")
+
+
+def _without_web_fonts(svg: str) -> str:
+    """The picture with the reader's own monospaced font: nothing is fetched from anywhere."""
+    svg = re.sub(r"\s*@font-face \{.*?\}\n", "\n", svg, flags=re.DOTALL)
+    svg = re.sub(r"\s*<!-- Generated with Rich[^>]*-->", "", svg)
+    return svg.replace("font-family: Fira Code, monospace", "font-family: monospace")
 
 
 async def main() -> None:
