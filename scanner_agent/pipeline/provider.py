@@ -38,7 +38,7 @@ class ScanPipelines:
 
     def warm_up(self, progress: Callable[[str], None]) -> None:
         """Run a small edited and a small unedited scan of noise and lines, so that every kernel is compiled."""
-        for sequence, echo_time_s, conditions in (("PRESS", 0.035, 1), ("MEGA-PRESS", 0.068, 2)):
+        for sequence, echo_time_s, conditions, n_shots in (("PRESS", 0.035, 1, 10), ("MEGA-PRESS", 0.068, 2, 4)):
             progress(f"compiling for {sequence}")
             header = ScanHeader(
                 scan_id="warm-up",
@@ -51,20 +51,19 @@ class ScanPipelines:
                 repetition_time_s=2.0,
                 n_edit_conditions=conditions,
                 edit_pulse_ppm=(1.9, 7.46) if conditions == 2 else None,
-                n_shots_planned=_WARM_UP_SHOTS,
+                n_shots_planned=n_shots,
             )
             shots = list(_warm_up_shots(header))
             pipeline = self.start(header, lambda shots=shots: iter(shots))  # type: ignore[misc]
             for shot in shots:
                 pipeline.add(shot)
-            pipeline.finish(ScanEnd(scan_id=header.scan_id, status=EndStatus.COMPLETE, n_shots=_WARM_UP_SHOTS))
+            pipeline.finish(ScanEnd(scan_id=header.scan_id, status=EndStatus.COMPLETE, n_shots=n_shots))
 
     def start(self, header: ScanHeader, replay: Callable[[], Iterator[Shot]]) -> ScanPipeline:
         """Begin a scan with the protocol and the basis set that its header calls for."""
         return start_pipeline(header, replay)
 
 
-_WARM_UP_SHOTS = 12
 _WARM_UP_LINES_PPM = {2.008: 3.0, 3.027: 2.0, 3.21: 1.0, 3.92: 1.0}
 
 
@@ -91,6 +90,6 @@ def _warm_up_shots(header: ScanHeader) -> Iterator[Shot]:
 
     yield shot(ShotKind.NOISE, 0, 0.0)
     yield shot(ShotKind.WATER_REFERENCE, 0, water)
-    for index in range(_WARM_UP_SHOTS):
+    for index in range(header.n_shots_planned or 0):
         turned = lines * np.exp(2j * np.pi * rng.normal() * t + 0.1j * rng.normal())
         yield shot(ShotKind.METABOLITE, index, turned + 0.002 * water, header.n_edit_conditions == 2)
