@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -416,13 +417,24 @@ def _check(path: Path, protocol: ScanProtocol) -> None:
         raise ConfigError(f"{path.name}: key `gated`: {', '.join(sorted(unchecked))} has no limit")
 
 
-def match_protocol(header: ScanHeader) -> ScanProtocol:
-    """The shipped protocol that meets most conditions of the header; the generic ones fit what no other does.
+def load_protocols(folders: Iterable[str | Path]) -> tuple[ScanProtocol, ...]:
+    """All protocol files of a site's own folders; raises `ConfigError` naming folder, file and key."""
+    found: list[ScanProtocol] = []
+    for folder in map(Path, folders):
+        if not folder.is_dir():
+            raise ConfigError(f"protocol folder {folder} is not there")
+        found += [load_protocol(path) for path in sorted(folder.glob("*.toml"))]
+    return tuple(found)
 
-    Never fails: the choice carries its caveat in `note`. Whether the scan can be judged at all is `unsupported_reason`.
+
+def match_protocol(header: ScanHeader, own: Iterable[ScanProtocol] = ()) -> ScanProtocol:
+    """The protocol that meets most conditions of the header, a site's `own` before the shipped ones.
+
+    The generic ones fit what no other does. Never fails: the choice carries its caveat in `note`. Whether the scan can
+    be judged at all is `unsupported_reason`.
     """
     best: tuple[int, ScanProtocol] | None = None
-    for protocol in shipped_protocols():
+    for protocol in (*own, *shipped_protocols()):
         met = _conditions_met(protocol.match, header)
         if met is not None and (best is None or met > best[0]):
             best = (met, protocol)

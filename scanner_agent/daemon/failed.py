@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from scanner_agent import __version__
 from scanner_agent.records import (
     Advice,
@@ -17,7 +19,7 @@ from scanner_agent.records import (
     Timing,
     Verdict,
 )
-from scanner_agent.scan_protocol import match_protocol
+from scanner_agent.scan_protocol import ScanProtocol, match_protocol
 
 _ADVICE = "The program cannot judge this scan: look at the spectrum on the console."
 
@@ -44,9 +46,9 @@ def failed_assessment(header: ScanHeader, shot_index: int | None, reason: str) -
     )
 
 
-def failed_report(header: ScanHeader, end: ScanEnd, reason: str) -> ScanReport:
-    """Said at the end."""
-    protocol = match_protocol(header)
+def failed_report(header: ScanHeader, end: ScanEnd, reason: str, own: Iterable[ScanProtocol] = ()) -> ScanReport:
+    """Said at the end. `own`: a site's own protocols."""
+    protocol = match_protocol(header, own)
     return ScanReport(
         scan=header,
         end=end,

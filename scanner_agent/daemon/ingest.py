@@ -43,6 +43,7 @@ from scanner_agent.daemon.triggers import TriggerBook
 from scanner_agent.durable import private_directory
 from scanner_agent.errors import SpoolError
 from scanner_agent.records import Health, Trigger
+from scanner_agent.scan_protocol import load_protocols
 from scanner_agent.spool import Spool
 from scanner_agent.wire.codec import encode_reply
 from scanner_agent.wire.control import ControlReply, encode_control_reply
@@ -65,6 +66,7 @@ class Ingest:
         """Take the state directory, recover the spool, bind the sockets. Raises `ConfigError`, `SpoolError`."""
         self._config = config
         self.instance = secrets.token_hex(8)
+        own = load_protocols(config.protocol_directories)
         self._state = private_directory(config.state)
         self._lock = _lock(self._state)
         self.spool = Spool(self._state / "spool")
@@ -74,7 +76,7 @@ class Ingest:
         self._triggers.tell = self._tell_trigger
         self._delivery = Delivery(config.triggers.sinks)
         self._attempt: Attempt | None = None
-        self._outcome = Outcome(self._state, self._triggers, self._audit)
+        self._outcome = Outcome(self._state, self._triggers, self._audit, own)
         self._intake = Intake(config, self.spool, instance=self.instance, version=__version__)
         self._rates = Allowance(config.wire.max_messages_per_s, 2 * _BATCH_MESSAGES)
         self._notifier = Notifier()

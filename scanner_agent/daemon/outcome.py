@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from scanner_agent.daemon.audit import AuditLog
@@ -13,7 +14,7 @@ from scanner_agent.daemon.triggers import TriggerBook
 from scanner_agent.errors import SpoolError
 from scanner_agent.journal import Entry, JournalReader
 from scanner_agent.records import Assessment, ScanHeader, ScanReport
-from scanner_agent.scan_protocol import match_protocol
+from scanner_agent.scan_protocol import ScanProtocol, match_protocol
 from scanner_agent.spool import SpoolReader
 
 log = logging.getLogger(__name__)
@@ -24,7 +25,8 @@ _NOTE_EVERY_S = 10.0
 class Outcome:
     """The one reader that acts. Entries come at least once; what is done for them is done once."""
 
-    def __init__(self, state: Path, triggers: TriggerBook, audit: AuditLog) -> None:
+    def __init__(self, state: Path, triggers: TriggerBook, audit: AuditLog, own: Sequence[ScanProtocol] = ()) -> None:
+        self._own = own
         self._state, self._triggers, self._audit = state, triggers, audit
         self._reader = JournalReader(state / "journal", triggers.cursor)
         self._facts: dict[str, tuple[str | None, str]] = {}
@@ -61,7 +63,7 @@ class Outcome:
             return
         record = entry.decoded()
         if isinstance(record, ScanHeader):
-            self._facts[entry.scan_id] = _facts(record)
+            self._facts[entry.scan_id] = self._facts_of(record)
         elif isinstance(record, Assessment | ScanReport):
             visit_id, mode = self._fact(entry.scan_id, record)
             occasion = Occasion(entry.scan_id, visit_id, mode, at=entry.at, now=time.time())
@@ -82,7 +84,7 @@ class Outcome:
             if header is None:
                 with contextlib.suppress(SpoolError):  # the spool file is gone: nothing is asked for in its name
                     header = self._spooled_header(scan_id)
-            self._facts[scan_id] = (None, "off") if header is None else _facts(header)
+            self._facts[scan_id] = (None, "off") if header is None else self._facts_of(header)
         return self._facts[scan_id]
 
     def _spooled_header(self, scan_id: str) -> ScanHeader | None:
@@ -93,10 +95,9 @@ class Outcome:
             reader.close()
         return first if isinstance(first, ScanHeader) else None
 
+    def _facts_of(self, header: ScanHeader) -> tuple[str | None, str]:
+        return header.visit_id, match_protocol(header, self._own).trigger_mode
+
     def close(self) -> None:
         """Close the journal."""
         self._reader.close()
-
-
-def _facts(header: ScanHeader) -> tuple[str | None, str]:
-    return header.visit_id, match_protocol(header).trigger_mode

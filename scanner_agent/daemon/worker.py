@@ -35,6 +35,7 @@ from scanner_agent.records import (
     ShotKind,
     SpectrumFrame,
 )
+from scanner_agent.scan_protocol import load_protocols
 from scanner_agent.spool import Spooled, SpoolReader
 from scanner_agent.wire.published import AnyRecord, encode_record, record_name
 
@@ -96,6 +97,7 @@ class Worker:
 
     def __init__(self, config: AgentConfig, link: ChildLink, pipelines: Pipelines) -> None:
         self._config, self._link, self._pipelines = config, link, pipelines
+        self._own = load_protocols(config.protocol_directories)
         self._spool = config.state / "spool"
         self._tries = TryBook(config.state / "work")
         self._journal = JournalWriter(config.state / "journal")
@@ -270,7 +272,7 @@ class Worker:
     def _given_up(self, work: _Work, record: Spooled, reason: str) -> list[AnyRecord]:
         assert work.header is not None
         if isinstance(record, ScanEnd):
-            return [record, self._with_audit(failed_report(work.header, record, reason))]
+            return [record, self._with_audit(failed_report(work.header, record, reason, self._own))]
         if isinstance(record, Shot) and record.shot_kind is ShotKind.METABOLITE:
             return [failed_assessment(work.header, record.shot_index, reason)]
         return []
@@ -344,25 +346,31 @@ class Worker:
             self._say("retention", str(error))
 
 
-def run(fd: int, pipelines: Pipelines) -> None:
+def run(fd: int, make_pipelines: Callable[[AgentConfig], Pipelines]) -> None:
     """The process: the first message of ingest is the configuration."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     link = ChildLink(fd)
     first = link.inbox.get(timeout=60.0)
     config = msgspec.json.decode(first["config"], type=AgentConfig)
-    Worker(config, link, pipelines).run()
+    Worker(config, link, make_pipelines(config)).run()
 
 
 class _LazyPipelines:
-    """The real ones; the science is imported when it is first needed, so that trouble there is told like any other."""
+    """The real ones, with the site's own protocols.
+
+    The science is imported when it is first needed, so that trouble there is told like any other.
+    """
+
+    def __init__(self, config: AgentConfig) -> None:
+        self._own = load_protocols(config.protocol_directories)
 
     def warm_up(self, progress: Callable[[str], None]) -> None:
         """Import and compile everything that a scan needs."""
         progress("loading the signal chain and the fit")
         from scanner_agent.pipeline import ScanPipelines
 
-        self._real = ScanPipelines()
+        self._real = ScanPipelines(self._own)
         self._real.warm_up(progress)
 
     def start(self, header: ScanHeader, replay: Callable[[], Iterator[Shot]]) -> Pipeline:
@@ -371,4 +379,4 @@ class _LazyPipelines:
 
 
 if __name__ == "__main__":
-    run(int(sys.argv[1]), _LazyPipelines())
+    run(int(sys.argv[1]), _LazyPipelines)

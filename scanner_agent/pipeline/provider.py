@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +34,10 @@ def start_pipeline(
 
 
 class ScanPipelines:
-    """What a worker needs: `warm_up` once, then `start` for every scan."""
+    """What a worker needs: `warm_up` once, then `start` for every scan. `own`: a site's own protocols."""
+
+    def __init__(self, own: Iterable[ScanProtocol] = ()) -> None:
+        self._own = tuple(own)
 
     def warm_up(self, progress: Callable[[str], None]) -> None:
         """Run a small edited and a small unedited scan of noise and lines, so that every kernel is compiled."""
@@ -61,7 +64,7 @@ class ScanPipelines:
 
     def start(self, header: ScanHeader, replay: Callable[[], Iterator[Shot]]) -> ScanPipeline:
         """Begin a scan with the protocol and the basis set that its header calls for."""
-        return start_pipeline(header, replay)
+        return start_pipeline(header, replay, protocol=match_protocol(header, self._own))
 
 
 _WARM_UP_LINES_PPM = {2.008: 3.0, 3.027: 2.0, 3.21: 1.0, 3.92: 1.0}

@@ -120,4 +120,4 @@ class FakePipelines:
 
 
 if __name__ == "__main__":
-    run(int(sys.argv[1]), FakePipelines())
+    run(int(sys.argv[1]), lambda _config: FakePipelines())
