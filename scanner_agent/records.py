@@ -219,7 +219,7 @@ class Forecast(Struct, frozen=True, kw_only=True):
     probability_pass: float | None = None
     """Probability, 0-1, that all limits of the protocol will be met."""
     shots_needed: int | None = None
-    """Further shots after which the limits will probably be met; 0 if met, None if extending cannot help."""
+    """Shots beyond the planned ones with which the limits will probably be met; None: extending cannot help."""
     can_extend: bool | None = None
     """Whether more shots can help at all."""
     missing: dict[str, str] = {}

@@ -163,9 +163,9 @@ def _forecast_parts(forecast: Forecast) -> list[str]:
         says = "will pass" if chance >= 0.9 else "will not pass" if chance <= 0.1 else "may pass"
         parts.append(f"{says} ({100 * chance:.0f} %)")
     if forecast.shots_needed:
-        parts.append(f"{forecast.shots_needed} more shots needed")
+        parts.append(f"{forecast.shots_needed} extra shots needed")
     elif forecast.shots_needed == 0:
-        parts.append("limits already met")
+        parts.append("no extra shots needed")
     elif forecast.can_extend is False:
         parts.append("more shots cannot help")
     snr = forecast.snr_lcmodel
