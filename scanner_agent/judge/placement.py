@@ -139,8 +139,11 @@ def _lipid(seen: Seen) -> tuple[str | None, dict[str, float]]:
     s = seen.protocol.judgement
     words: str | None = None
     evidence: dict[str, float] = {}
+    fitted = seen.fit.lipid_ratio if seen.fit is not None else None
+    # Chemical-shift displacement gives macromolecules another pattern than water's: without a lipid line it is no fat.
+    no_line = fitted is not None and fitted < 0.5 * s.lipid_fitted_watch
     excess = _pattern_excess(seen, [x.lipid_pattern_chi2 for x in seen.first_signs])
-    if excess is not None and _part_from_outside(seen, excess) > s.lipid_part_suspicious:
+    if excess is not None and not no_line and _part_from_outside(seen, excess) > s.lipid_part_suspicious:
         words = "signal at 0.8-1.8 ppm comes from outside the voxel"
         evidence |= {"lipid_pattern_excess": excess, "lipid_pattern_excess_limit": s.pattern_suspicious}
     ratios = [
@@ -152,7 +155,6 @@ def _lipid(seen: Seen) -> tuple[str | None, dict[str, float]]:
     if ratio is not None and sd is not None and ratio - 2.5 * sd / math.sqrt(len(ratios)) > s.lipid_watch:
         words = f"the signal at 0.8-1.8 ppm is {ratio:.1f} times NAA's"
         evidence |= {"lipid_ratio": ratio, "lipid_ratio_limit": s.lipid_watch}
-    fitted = seen.fit.lipid_ratio if seen.fit is not None else None
     if fitted is not None and fitted > s.lipid_fitted_watch:
         words = f"the lipid line at 1.3 ppm is {fitted:.1f} times NAA"
         evidence |= {"lipid_fitted_ratio": fitted, "lipid_fitted_ratio_limit": s.lipid_fitted_watch}
