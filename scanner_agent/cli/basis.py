@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from scanner_agent.cli.progress import ProgressBar
 
+if TYPE_CHECKING:
     from scanner_agent.basis import BasisSet, Sequence
     from scanner_agent.basis.edit_pulses import Shape
 
@@ -58,8 +57,8 @@ def simulate(
 
     target = out or Path(f"{what}.npz")
     if what in SHIPPED:
-        with _Progress() as progress:
-            sets = simulate_recipe(SHIPPED[what], progress)
+        with ProgressBar("simulating") as bar:
+            sets = simulate_recipe(SHIPPED[what], lambda done, total, now: bar.step(now, done, total))
     else:
         if sample not in COLLECTIONS:
             raise ConfigError(f"no sample {sample} (there are {', '.join(COLLECTIONS)})")
@@ -69,7 +68,7 @@ def simulate(
         if unknown:
             raise ConfigError(f"no spin system for {', '.join(unknown)} in {sample} (it has {', '.join(systems)})")
         sequence = _sequence(what, te, te1, tm, (on_ppm, off_ppm), (pulse_ms, bandwidth, shape))
-        with _Progress() as progress:
+        with ProgressBar("simulating") as bar:
             sets = list(
                 simulate_cached(
                     sequence,
@@ -80,7 +79,7 @@ def simulate(
                     dwell_time_s=dwell_us / 1e6,
                     name=target.stem,
                     provenance={"sequence": repr(sequence), "sample": sample},
-                    progress=progress,
+                    progress=lambda done, total, now: bar.step(now, done, total),
                 ).values()
             )
     write_npz(sets, target)
@@ -246,23 +245,3 @@ def _facts(basis: BasisSet, kinds: tuple[str, ...]) -> str:
         f"hash {basis.content_hash()}",
     ]
     return "\n".join(lines + [f"{key}: {value}" for key, value in basis.provenance.items()])
-
-
-class _Progress:
-    """A progress bar on stderr, only where somebody looks."""
-
-    def __enter__(self) -> Callable[[int, int, str], None]:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        self._bar = Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
-        self._bar.start()
-        task = self._bar.add_task("simulating", total=None)
-
-        def step(done: int, total: int, what: str) -> None:
-            self._bar.update(task, completed=done, total=total, description=what)
-
-        return step
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.stop()

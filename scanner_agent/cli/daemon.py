@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scanner_agent.cli.progress import ProgressBar
+
 if TYPE_CHECKING:
     from scanner_agent.wire import ClientKeys
 
@@ -107,7 +109,7 @@ def send(
     source = open_scan(file, water=water, noise=noise, scan_id=_as_identifier(chosen), phantom=phantom)
     print(f"scan {source.header.scan_id}", file=sys.stderr)
     try:
-        result = play(source, connect, speed=None if fast else speed, keys=keys, progress=_Bar())
+        result = play(source, connect, speed=None if fast else speed, keys=keys, progress=ProgressBar("connecting"))
     except KeyboardInterrupt:
         print(f"stopped; go on with --scan-id {source.header.scan_id}", file=sys.stderr)
         raise typer.Exit(130) from None
@@ -135,29 +137,6 @@ def _as_identifier(text: str) -> str:
     import re
 
     return re.sub(r"[^A-Za-z0-9_.\-]", "-", text)[:64]
-
-
-class _Bar:
-    """A progress bar on stderr, only where somebody looks."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        console = Console(stderr=True)
-        self._progress = Progress(console=console, transient=True, disable=not console.is_terminal)
-        self._task = self._progress.add_task("connecting", total=None)
-
-    def __enter__(self) -> _Bar:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._progress.stop()
-
-    def step(self, text: str, done: int, total: int | None) -> None:
-        """Show how far the work is."""
-        self._progress.update(self._task, description=text, completed=done, total=total)
 
 
 def client_keys(key: Path | None, server_key: str | None) -> ClientKeys | None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scanner_agent.cli.progress import ProgressBar
+
 if TYPE_CHECKING:
     from scanner_agent.records import ScanReport
 
@@ -49,7 +51,7 @@ def process(
     from scanner_agent.view.text import report_lines
 
     result = process_file(
-        file, water=water, noise=noise, protocol=protocol, basis=basis, phantom=phantom, progress=_Progress()
+        file, water=water, noise=noise, protocol=protocol, basis=basis, phantom=phantom, progress=ProgressBar("reading")
     )
     if nifti is not None:
         write_average(nifti, result)
@@ -71,26 +73,3 @@ def _write(report: ScanReport, json_out: str | None) -> None:
         sys.stdout.buffer.write(to_json(report) + b"\n")
     elif json_out is not None:
         Path(json_out).write_bytes(to_json(report) + b"\n")
-
-
-class _Progress:
-    """A progress bar on stderr, only where somebody looks."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        console = Console(stderr=True)
-        self._progress = Progress(console=console, transient=True, disable=not console.is_terminal)
-        self._task = self._progress.add_task("reading", total=None)
-
-    def __enter__(self) -> _Progress:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._progress.stop()
-
-    def step(self, text: str, done: int, total: int | None) -> None:
-        """Show how far the work is."""
-        self._progress.update(self._task, description=text, completed=done, total=total)

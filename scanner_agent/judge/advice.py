@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from scanner_agent.judge.seen import Cause, Seen
+from scanner_agent.judgement_settings import JudgementSettings
 from scanner_agent.records import Advice, FindingKind, Forecast, Severity, Verdict
-from scanner_agent.scan_protocol import JudgementSettings
 
 _BADNESS = {
     Verdict.COLLECTING: 0,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanner_agent.judge.signs import ShotSigns
-from scanner_agent.scan_protocol import JudgementSettings
+from scanner_agent.judgement_settings import JudgementSettings
 
 COLUMNS = ("frequency", "log_amplitude", "broadening", "log_water", "lipid", "water_phase", "phase", "misfit")
 """Hz; natural log; Hz; natural log, over the shot's signal; over the shot's NAA; rad; rad; z of the chi-square."""

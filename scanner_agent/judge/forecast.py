@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from scanner_agent.judge.signs import FitSummary
+from scanner_agent.judgement_settings import JudgementSettings
 from scanner_agent.records import Forecast, Interval, LimitCheck
-from scanner_agent.scan_protocol import JudgementSettings, Limit, Metric, ScanProtocol
+from scanner_agent.scan_protocol import Limit, Metric, ScanProtocol
 
 LimitKind = Literal["noise", "width", "artefact"]
 KINDS: tuple[LimitKind, ...] = ("noise", "width", "artefact")

@@ -16,56 +16,47 @@ _UNITS = {
     "lipid": ("lipid_step_ratio", 1.0),
     "water_phase": ("water_phase_step_deg", 180 / math.pi),
 }
+_OTHER_CHANGES = {
+    "water": (
+        FindingKind.WATER_SUPPRESSION,
+        Advice.CONTINUE,
+        "the residual water is another, nothing else changed: the water suppression has changed.",
+    ),
+    "lipid": (
+        FindingKind.LIPID_CONTAMINATION,
+        Advice.CONTINUE,
+        "there is more fat: consistent with a small movement.",
+    ),
+}
+_STRENGTH_CHANGE = (
+    FindingKind.COIL_FAULT,
+    Advice.CHECK_HARDWARE,
+    "the signal's strength is another, its frequency and width are not: consistent with a change of gain or a fault of"
+    " the receive coil.",
+)
 
 
 def motion_causes(course: Course, seen: Seen, pose: int, probability: float | None) -> list[Cause]:
     """One cause per sudden change. `pose` is the one that the scan is judged by, `probability` its chance to pass."""
-    causes = []
-    for event in course.events:
-        if event.kind in MOVEMENTS:
-            causes.append(_movement(event, course, seen, pose, probability))
-        elif event.kind == "water":
-            causes.append(
-                Cause(
-                    kind=FindingKind.WATER_SUPPRESSION,
-                    severity=Severity.WATCH,
-                    advice=Advice.CONTINUE,
-                    first_shot=event.first_shot,
-                    raised_at_shot=event.raised_at_shot,
-                    last_shot=event.last_shot,
-                    evidence=_evidence(event),
-                    text=f"From shot {event.first_shot + 1} on the residual water is another, nothing else changed: the"
-                    " water suppression has changed.",
-                )
-            )
-        elif event.kind == "lipid":
-            causes.append(
-                Cause(
-                    kind=FindingKind.LIPID_CONTAMINATION,
-                    severity=Severity.WATCH,
-                    advice=Advice.CONTINUE,
-                    first_shot=event.first_shot,
-                    raised_at_shot=event.raised_at_shot,
-                    last_shot=event.last_shot,
-                    evidence=_evidence(event),
-                    text=f"From shot {event.first_shot + 1} on there is more fat: consistent with a small movement.",
-                )
-            )
-        else:
-            causes.append(
-                Cause(
-                    kind=FindingKind.COIL_FAULT,
-                    severity=Severity.WATCH,
-                    advice=Advice.CHECK_HARDWARE,
-                    first_shot=event.first_shot,
-                    raised_at_shot=event.raised_at_shot,
-                    last_shot=event.last_shot,
-                    evidence=_evidence(event),
-                    text=f"From shot {event.first_shot + 1} on the signal's strength is another, its frequency and"
-                    " width are not: consistent with a change of gain or a fault of the receive coil.",
-                )
-            )
-    return causes
+    return [
+        _movement(event, course, seen, pose, probability) if event.kind in MOVEMENTS else _other_change(event)
+        for event in course.events
+    ]
+
+
+def _other_change(event: Event) -> Cause:
+    """A sudden change of one kind of sign alone: something else than a movement that costs shots."""
+    kind, advice, text = _OTHER_CHANGES.get(event.kind, _STRENGTH_CHANGE)
+    return Cause(
+        kind=kind,
+        severity=Severity.WATCH,
+        advice=advice,
+        first_shot=event.first_shot,
+        raised_at_shot=event.raised_at_shot,
+        last_shot=event.last_shot,
+        evidence=_evidence(event),
+        text=f"From shot {event.first_shot + 1} on {text}",
+    )
 
 
 def _movement(event: Event, course: Course, seen: Seen, pose: int, probability: float | None) -> Cause:

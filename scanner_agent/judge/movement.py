@@ -29,7 +29,7 @@ from scanner_agent.judge.features import (
     robust_centre,
     wrapped,
 )
-from scanner_agent.scan_protocol import JudgementSettings
+from scanner_agent.judgement_settings import JudgementSettings
 
 _MAD_TO_SD = 1.4826
 _LLR_CAP = np.array([2.0, 8.0, 8.0, 2.0])  # of SHOTWISE: frequency and misfit err at low S/N, they only add

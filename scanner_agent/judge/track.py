@@ -20,7 +20,7 @@ from scanner_agent.judge.movement import (
     scattered,
 )
 from scanner_agent.judge.signs import ShotSigns
-from scanner_agent.scan_protocol import JudgementSettings
+from scanner_agent.judgement_settings import JudgementSettings
 
 EventKind = Literal["step", "burst", "moving", "water", "lipid", "amplitude"]
 """A new pose; a passing movement; a change not yet told apart; changes of one thing only, in which no head moved."""
