@@ -1,6 +1,6 @@
 """Known moves of a real head, found again from localisers made of it: error, certainty, time, memory.
 
-python benchmarks/placement.py [--fast] [--moves N] [--figure OUT.png]
+python benchmarks/placement.py [--fast] [--moves N] [--seed S] [--kind KIND …] [--name NAME] [--figure OUT.png]
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from scanner_agent.placement.similarity import head_centre
 from scanner_agent.placement.voxel import rotation_vector_deg
 from tests.support.localisers import CONTRASTS, Recipe, localiser, motion_of
 
-KINDS = ("move", "still", "cropped", "noisy", "other head")
+SHARES = {"move": 0.5, "still": 0.1, "cropped": 0.15, "noisy": 0.1, "other head": 0.15}
+KINDS = (*SHARES, "spoilt")
+"""`spoilt`: meant to go wrong, to see whether that is noticed; not in the mixture."""
 
 
 def recipe_of(kind: str, rng: np.random.Generator) -> Recipe:
@@ -31,21 +33,30 @@ def recipe_of(kind: str, rng: np.random.Generator) -> Recipe:
         return replace(recipe, crop=float(rng.uniform(0.1, 0.4)))
     if kind == "noisy":
         return replace(recipe, noise=float(np.exp(rng.uniform(np.log(0.1), np.log(2.0)))))
+    if kind == "spoilt":
+        way = int(rng.integers(3))
+        if way == 0:
+            return replace(recipe, noise=float(np.exp(rng.uniform(np.log(0.6), np.log(6.0)))))
+        if way == 1:
+            return replace(recipe, crop=float(rng.uniform(0.6, 0.85)), noise=float(rng.uniform(0.05, 0.4)))
+        stretch = 1.0 + rng.choice([-1, 1], 3) * rng.uniform(0.05, 0.12, 3)
+        return replace(recipe, stretch=(stretch[0], stretch[1], stretch[2]), warp_mm=float(rng.uniform(3.0, 8.0)))
     if kind == "other head":
         stretch = 1.0 + rng.choice([-1, 1], 3) * rng.uniform(0.03, 0.08, 3)
         return replace(recipe, stretch=(stretch[0], stretch[1], stretch[2]), warp_mm=float(rng.uniform(1.0, 5.0)))
     return replace(recipe, noise=float(rng.uniform(0.02, 0.06)))
 
 
-def run(n: int, seed: int) -> Iterator[dict[str, float | str | bool]]:
-    """`n` localisers, one after the other: half plain moves, a tenth without any, the rest hard."""
+def run(n: int, seed: int, kinds: list[str]) -> Iterator[dict[str, float | str | bool]]:
+    """`n` localisers, one after the other, of some kinds (none: a mixture, half of it plain moves)."""
+    shares = [1.0 / len(kinds)] * len(kinds) if kinds else list(SHARES.values())
     folder = SHARED_DATA / "real" / "philips_3t_t1_and_voxel"
     planning = read_images([folder / "t1_skull_stripped.nii.gz"])
     voxel = voxel_of_file(folder / "press35_act.SPAR")
     centre = head_centre(planning.stacks[0])
     for trial in range(n):
         rng = np.random.default_rng([seed, trial])
-        kind = str(rng.choice(KINDS, p=(0.5, 0.1, 0.15, 0.1, 0.15)))
+        kind = str(rng.choice(kinds or list(SHARES), p=shares))
         shift, turn = (0.0, 0.0) if kind == "still" else (rng.uniform(0.5, 15.0), rng.uniform(0.5, 10.0))
         motion = motion_of(rng, centre, shift, turn)
         images = Images("localiser", localiser(planning.stacks[0], motion, recipe_of(kind, rng), trial, centre))
@@ -84,13 +95,15 @@ def main() -> None:
     parser.add_argument("--fast", action="store_true", help="6 localisers only")
     parser.add_argument("--moves", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--kind", action="append", choices=KINDS, default=[], help="only these kinds, alike many")
+    parser.add_argument("--name", default="placement", help="of the file of rows")
     parser.add_argument("--figure", help="draw the first move")
     arguments = parser.parse_args()
     rows: list[dict[str, float | str | bool]] = []
     try:
-        for row in run(6 if arguments.fast else arguments.moves, arguments.seed):
+        for row in run(6 if arguments.fast else arguments.moves, arguments.seed, arguments.kind):
             rows.append(row)
-            write_json("placement", rows)
+            write_json(arguments.name, rows)
     except KeyboardInterrupt:
         print("stopped: what is there so far")
     lines = []

@@ -15,9 +15,13 @@ from msgspec import Meta, Struct
 from numpy.typing import NDArray
 
 REPORT_SCHEMA = "scanner-agent/report/1"
+PLACEMENT_SCHEMA = "scanner-agent/placement/1"
 
 Identifier = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.\-]{0,63}$")]
 ShortText = Annotated[str, Meta(max_length=200)]
+Sentence = Annotated[str, Meta(max_length=500, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+"""Shown to people as it comes: nothing that a terminal would obey."""
+Initials = Annotated[str, Meta(pattern=r"^[A-Za-z0-9]{1,8}$")]
 EditCondition = Literal["on", "off"]
 Vector3 = tuple[float, float, float]
 
@@ -47,6 +51,8 @@ class Advice(StrEnum):
     EXTEND = "extend"
     RESHIM = "reshim"
     REPRESCRIBE = "represcribe"
+    LOCALISE = "localise"
+    """Repeat the localiser; asked of the scanner side only, never the advice of a verdict."""
     REPEAT = "repeat"
     CHECK_HARDWARE = "check_hardware"
     WAIT_FOR_DRIFT = "wait_for_drift"
@@ -562,6 +568,56 @@ class ScanReport(Struct, frozen=True, kw_only=True):
     """What made it."""
 
 
+class PlacementResult(Struct, frozen=True, kw_only=True):
+    """What a repeat localiser says about a voxel."""
+
+    schema: str = PLACEMENT_SCHEMA
+    """Name and version of this record."""
+    state: Literal["moved", "not_moved", "cannot_judge"]
+    """The answer; `cannot_judge` if the registration is not certain."""
+    text: Sentence
+    """The same for a person, one sentence."""
+    reasons: tuple[Sentence, ...] = ()
+    """Why it cannot be judged."""
+    head_shift_mm: Vector3 | None = None
+    """Shift of the tissue at the voxel's centre: right, front, head positive (RAS)."""
+    head_rotation_deg: Vector3 | None = None
+    """Rotation vector of the head about R, A, S axes, degrees."""
+    centre_displacement_mm: float | None = None
+    """Distance between the voxel's old and new centre."""
+    corner_displacement_mm: tuple[float, ...] = ()
+    """The same for the eight corners."""
+    share_inside: float | None = None
+    """Share (0-1) of the intended tissue that is still in the voxel as prescribed."""
+    uncertainty_mm: float | None = None
+    """Standard error of the displacement, from the disagreement of parts of the head."""
+    new_position_mm: Vector3 | None = None
+    """Centre of the voxel that holds the intended tissue now, RAS+."""
+    new_size_mm: Vector3 | None = None
+    """Its edge lengths."""
+    new_orientation: tuple[Vector3, Vector3, Vector3] | None = None
+    """Its rotation matrix by rows; columns are its axes."""
+    consoles: dict[Sentence, Sentence] = {}
+    """The new prescription as each vendor's console takes it."""
+    evidence: dict[str, float] = {}
+    """Numbers that the certainty rests on."""
+
+
+class Placement(Struct, frozen=True, kw_only=True):
+    """A localiser's result on the daemon's record, beside the scan's report: it is made of images, not of shots."""
+
+    placement_id: Identifier
+    """Chosen by who made it, unique for ever; what comes again under it is the same."""
+    scan_id: Identifier | None = None
+    """Scan whose voxel it is about; None: made before the spectroscopy."""
+    made_at: Annotated[float, Meta(ge=0.0)]
+    """When the daemon took it, Unix time in seconds."""
+    initials: Initials
+    """Who answers for it."""
+    result: PlacementResult
+    """The result itself."""
+
+
 class ScanSnapshot(Struct, frozen=True, kw_only=True):
     """All a view needs that joins late or missed a message."""
 
@@ -583,6 +639,8 @@ class ScanSnapshot(Struct, frozen=True, kw_only=True):
     """Once the scan has ended."""
     last_shot_at: float | None = None
     """When the last shot was acknowledged, Unix time in seconds."""
+    placement: Placement | None = None
+    """Latest result of a repeat localiser for this scan."""
 
 
 class TriggerState(StrEnum):
@@ -613,7 +671,9 @@ class Trigger(Struct, frozen=True, kw_only=True):
     text: str
     """For a person."""
     evidence: dict[str, float] = {}
-    """Of the finding."""
+    """Of the finding; from a localiser's result on, its numbers too."""
+    placement_id: str | None = None
+    """Localiser's result that it rests on, or that answered it."""
     state: TriggerState
     """Where it stands."""
     created_at: float
@@ -656,6 +716,7 @@ PUBLISHED_RECORDS: tuple[type[Struct], ...] = (
     ScanSnapshot,
     ScanReport,
     Finding,
+    Placement,
     Trigger,
     Health,
 )

@@ -24,6 +24,7 @@ from scanner_agent.records import (
     Assessment,
     Finding,
     MetaboliteAmount,
+    Placement,
     ScanEnd,
     ScanHeader,
     ScanReport,
@@ -132,6 +133,8 @@ class Store:
             scans = self._tables.tables["scans"]
             values = {"end_status": str(record.status), "end_reason": record.reason}
             connection.execute(sa.update(scans).where(scans.c.scan_id == record.scan_id).values(values))
+        elif isinstance(record, Placement):
+            self._put_placement(connection, record)
         # Frames, health and triggers are not results: the cursor moves past them.
 
     def _put_header(self, connection: sa.Connection, header: ScanHeader) -> None:
@@ -201,6 +204,19 @@ class Store:
                 "protocol": report.provenance.protocol,
                 "version": report.provenance.version,
                 "record": msgspec.json.encode(report),
+            },
+        )
+
+    def _put_placement(self, connection: sa.Connection, placement: Placement) -> None:
+        self._replace(
+            connection,
+            "placements",
+            {"placement_id": placement.placement_id},
+            {
+                "scan_id": placement.scan_id,
+                "made_at": placement.made_at,
+                "state": placement.result.state,
+                "record": msgspec.json.encode(placement),
             },
         )
 
@@ -287,6 +303,13 @@ class Store:
         query = sa.select(table).where(table.c.scan_id == scan_id).order_by(table.c.spectrum, table.c.name)
         with self._reading() as connection:
             return [msgspec.convert(_plain(row), MetaboliteAmount) for row in connection.execute(query).mappings()]
+
+    def placements(self, scan_id: str) -> list[Placement]:
+        """What repeat localisers told of a scan's voxel, in the order of time."""
+        table = self._tables.tables["placements"]
+        query = sa.select(table.c.record).where(table.c.scan_id == scan_id).order_by(table.c.made_at)
+        with self._reading() as connection:
+            return [msgspec.json.decode(row.record, type=Placement) for row in connection.execute(query)]
 
     def _record(self, name: str, column: str, scan_id: str, kind: type[T]) -> T | None:
         table = self._tables.tables[name]

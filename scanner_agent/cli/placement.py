@@ -1,4 +1,4 @@
-"""`scanner-agent placement check`: a repeat localiser against the planning volume."""
+"""`scanner-agent placement check` and `watch`: a repeat localiser against the planning volume."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scanner_agent.errors import ScannerAgentError, SourceError
+from scanner_agent.cli.daemon import KeyOption, ServerKeyOption, client_keys
+from scanner_agent.errors import SourceError
 
 if TYPE_CHECKING:
-    from scanner_agent.placement import PlacementResult, Voxel
+    from scanner_agent.placement import Voxel
+    from scanner_agent.records import ScanHeader
 
 app = typer.Typer(no_args_is_help=True, help="Where the voxel is now: planning volume against repeat localiser.")
-_LONGEST_NOTE = 500
 _EXIT = {"not_moved": 0, "moved": 3, "cannot_judge": 4}
 
 
@@ -72,51 +73,69 @@ def watch(
     size: Annotated[str | None, typer.Option(help="With --position: edge lengths, mm")] = None,
     rotation: Annotated[str, typer.Option(help="With --position: turns about R, A, S, degrees")] = "0,0,0",
     out: Annotated[Path | None, typer.Option(help="Folder for a JSON and a picture of each check.")] = None,
-    connect: Annotated[str | None, typer.Option(help="Daemon that is to have the result on record.")] = None,
+    connect: Annotated[
+        str | None, typer.Option(metavar="URL", help="Daemon that is to have the result on record (ingest socket).")
+    ] = None,
     scan_id: Annotated[
-        str | None, typer.Option(help="With --connect: scan it belongs to; default: the latest.")
+        str | None,
+        typer.Option(help="With --connect: scan it belongs to; default: the one under way, or since this began."),
     ] = None,
     initials: Annotated[str, typer.Option(help="With --connect: who answers for it.")] = "PLC",
-    request: Annotated[
-        bool, typer.Option(help="With --connect: ask for re-prescription if the head has moved.")
-    ] = False,
+    key: KeyOption = None,
+    server_key: ServerKeyOption = None,
     settle: Annotated[float, typer.Option(help="Seconds without change after which a series is complete.")] = 5.0,
     once: Annotated[bool, typer.Option(help="End after the first series that could be read.")] = False,
 ) -> None:
-    """Check every new localiser that appears in a folder, until Ctrl-C."""
+    """Check every new localiser that appears in a folder, until Ctrl-C.
+
+    With --connect the voxel need not be given: the scan that is under way says where it lies. Before the spectroscopy
+    there is no scan: give it by --voxel (a scan of the same prescription) or by --position and --size.
+
+    Examples:
+
+      scanner-agent placement watch EXPORT/ T1/ --connect tcp://127.0.0.1:5570
+
+      scanner-agent placement watch EXPORT/ T1/ --position 6.7,-38.2,19.0 --size 20,25,20 --connect tcp://127.0.0.1:5570
+    """
     import threading
 
+    from scanner_agent.cli.placement_line import Line
     from scanner_agent.placement import check_placement, draw_placement, read_images, voxel_of_file
     from scanner_agent.placement.watch import SeriesWatcher
     from scanner_agent.records import to_json
 
-    if (voxel is None) == (position is None):
-        raise SourceError("placement watch: give the voxel either by --voxel FILE or by --position and --size")
+    if (voxel is not None and position is not None) or (voxel is None and position is None and connect is None):
+        raise SourceError("placement watch: give the voxel by --voxel FILE, by --position and --size, or by --connect")
     if not folder.is_dir():
         raise SourceError(f"{folder.name}: is no folder; name the one into which localisers are exported")
     watcher, tick = SeriesWatcher(folder, settle), threading.Event()  # first: what arrives from now on is new
-    box = voxel_of_file(voxel) if voxel is not None else _typed(position or "", size or "", rotation)
+    line = None if connect is None else Line(connect, scan_id, initials, client_keys(key, server_key))
+    given = None
+    if voxel is not None or position is not None:
+        given = voxel_of_file(voxel) if voxel is not None else _typed(position or "", size or "", rotation)
     volume = read_images([planning])
-    print(f"watching {folder.name}; Ctrl-C ends it")
+    print(f"watching {folder.name}; Ctrl-C ends it", flush=True)
     try:
         while True:
             for files in watcher.settled():
                 try:
                     images = read_images(files)
+                    about = line.scan_now() if line is not None else None
+                    box = given if given is not None else _voxel_of_scan(about)
                     result, found = check_placement(volume, images, box)
                 except SourceError as error:
-                    print(f"skipped: {error}")
+                    print(f"skipped: {error}", flush=True)
                     continue
-                print(f"{images.name}: {result.text}")
+                print(f"{images.name}: {result.text}", flush=True)
                 for vendor, numbers in result.consoles.items():
-                    print(f"  {vendor}: {numbers}")
+                    print(f"  {vendor}: {numbers}", flush=True)
+                if line is not None:
+                    print(f"  {line.put(about, result)}", flush=True)
                 if out is not None:
                     out.mkdir(parents=True, exist_ok=True)
                     stem = out / f"placement_{files[0].stem}"
                     Path(f"{stem}.json").write_bytes(to_json(result) + b"\n")
                     draw_placement(Path(f"{stem}.png"), volume, images, box, found, result)
-                if connect is not None:
-                    report_result(connect, scan_id, initials, result, ask=request)
                 if once:
                     return
             tick.wait(min(settle / 4.0, 1.0))
@@ -124,22 +143,13 @@ def watch(
         print("ended")
 
 
-def report_result(url: str, scan_id: str | None, initials: str, result: PlacementResult, *, ask: bool) -> None:
-    """Put the result on the daemon's record, and ask for re-prescription if that is wanted and the head has moved."""
-    from scanner_agent.records import Advice
-    from scanner_agent.wire.follow import ControlClient
+def _voxel_of_scan(header: ScanHeader | None) -> Voxel:
+    """The voxel that is prescribed in the scan under way."""
+    from scanner_agent.placement import voxel_of_header
 
-    try:
-        with ControlClient(url) as control:
-            identity = scan_id if scan_id is not None else next(iter(control.scans())).scan_id
-            numbers = "; ".join(f"{vendor}: {text}" for vendor, text in result.consoles.items())
-            control.note(identity, initials, f"Localiser: {result.text} {numbers}"[:_LONGEST_NOTE].strip())
-            if ask and result.state == "moved":
-                control.request(identity, initials, Advice.REPRESCRIBE)
-    except StopIteration:
-        print("the daemon has no scan yet: nothing was put on record")
-    except ScannerAgentError as error:
-        print(f"not on record: {error}")
+    if header is None:
+        raise SourceError("no scan is under way that says where its voxel lies; give it by --voxel or --position")
+    return voxel_of_header(header)
 
 
 def _typed(position: str, size: str, rotation: str) -> Voxel:

@@ -12,7 +12,7 @@ from scanner_agent.cli.daemon import ConfigOption
 from scanner_agent.errors import ConfigError, SourceError
 
 if TYPE_CHECKING:
-    from scanner_agent.records import ScanReport
+    from scanner_agent.records import Placement, ScanReport
     from scanner_agent.store import ScanSummary, Store
 
 
@@ -43,7 +43,7 @@ def report(
     if scan is None:
         _list_scans(config)
         return
-    found = _from_file(Path(scan)) if scan.endswith(".json") else _from_store(scan, config)
+    found, placements = (_from_file(Path(scan)), []) if scan.endswith(".json") else _from_store(scan, config)
     if json_out == "-":
         from scanner_agent.records import to_json
 
@@ -63,7 +63,7 @@ def report(
     from scanner_agent.report.html import write_html
 
     page = html or Path(f"{found.scan.scan_id}.html")
-    write_html(page, found)
+    write_html(page, found, placements)
     print(page, file=sys.stderr)
 
 
@@ -90,7 +90,7 @@ def _open_store(config: Path | None) -> Store:
     return Store.open(url)
 
 
-def _from_store(scan: str, config: Path | None) -> ScanReport:
+def _from_store(scan: str, config: Path | None) -> tuple[ScanReport, list[Placement]]:
     store = _open_store(config)
     try:
         found = store.report(scan)
@@ -102,7 +102,7 @@ def _from_store(scan: str, config: Path | None) -> ScanReport:
         if found is None:
             state = "has not ended" if store.header(scan) is not None else "is not known"
             raise SourceError(f"no report: the scan {scan} {state}")
-        return found
+        return found, store.placements(found.scan.scan_id)
     finally:
         store.close()
 

@@ -7,7 +7,16 @@ from collections import OrderedDict
 
 import msgspec
 
-from scanner_agent.records import Assessment, ScanEnd, ScanHeader, ScanReport, ScanSnapshot, ShotTrack, SpectrumFrame
+from scanner_agent.records import (
+    Assessment,
+    Placement,
+    ScanEnd,
+    ScanHeader,
+    ScanReport,
+    ScanSnapshot,
+    ShotTrack,
+    SpectrumFrame,
+)
 from scanner_agent.wire.control import ScanLine
 from scanner_agent.wire.published import AnyRecord
 
@@ -28,6 +37,8 @@ class Board:
 
     def __init__(self) -> None:
         self._scans: OrderedDict[str, _Scan] = OrderedDict()
+        self.placement: Placement | None = None
+        """Latest localiser's result that belongs to no scan."""
 
     def shot_came(self, header: ScanHeader, n_shots: int) -> None:
         """Something of a scan was acknowledged."""
@@ -47,6 +58,9 @@ class Board:
 
     def take(self, scan_id: str, record: AnyRecord) -> None:
         """Take in a result of the worker."""
+        if isinstance(record, Placement) and record.scan_id is None:
+            self.placement = record
+            return
         scan = self._scans.get(scan_id)
         if scan is None:
             if isinstance(record, ScanReport):
@@ -56,7 +70,8 @@ class Board:
             else:
                 return
         if isinstance(record, ScanSnapshot):
-            scan.snapshot = msgspec.structs.replace(record, report=scan.snapshot.report)
+            old = scan.snapshot
+            scan.snapshot = msgspec.structs.replace(record, report=old.report, placement=old.placement)
             scan.tracks = {track.index: track for track in record.tracks}
         elif isinstance(record, Assessment):
             if record.track is not None:
@@ -73,6 +88,8 @@ class Board:
                 protocol=scan.snapshot.protocol or record.provenance.protocol,
             )
             scan.ended = True
+        elif isinstance(record, Placement):
+            scan.snapshot = msgspec.structs.replace(scan.snapshot, placement=record)
         elif isinstance(record, ScanEnd):
             scan.ended = True
 

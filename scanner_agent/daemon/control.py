@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from scanner_agent.daemon.sockets import Received
 from scanner_agent.daemon.triggers import TriggerBook
 from scanner_agent.errors import RemoteProtocolError, SpoolError
 from scanner_agent.journal import JournalReader
-from scanner_agent.records import Health, ScanSnapshot
+from scanner_agent.records import Health, Placement, ScanSnapshot
 from scanner_agent.wire.control import (
     Acknowledge,
     AskAction,
@@ -27,6 +28,7 @@ from scanner_agent.wire.control import (
     ControlReply,
     ControlRequest,
     Note,
+    TakePlacement,
     TriggerDone,
     decode_control,
     encode_control_reply,
@@ -34,6 +36,7 @@ from scanner_agent.wire.control import (
 from scanner_agent.wire.published import Publication
 
 _REMEMBERED = 1000
+_MOST_WAITING = 100
 _Change = Acknowledge | Note | AskAction | Confirm | TriggerDone
 
 
@@ -49,22 +52,29 @@ class Control:
         *,
         health: Callable[[], Health],
         cursor: Callable[[], int],
+        keep: Callable[[Placement], None],
     ) -> None:
+        """`keep` has a localiser's result put into the journal; `kept` is then to be called."""
         self._board, self._triggers, self._audit, self._journal = board, triggers, audit, journal
-        self._health, self._cursor = health, cursor
+        self._health, self._cursor, self._keep = health, cursor, keep
+        self._waiting: OrderedDict[str, list[tuple[bytes, str]]] = OrderedDict()
+        self._kept: OrderedDict[str, None] = OrderedDict()
         self._done: OrderedDict[tuple[bytes, str], ControlReply] = OrderedDict()
         self.refused = 0
         """Requests that were not understood or not allowed."""
 
-    def handle(self, received: Received) -> bytes:
-        """The answer to one message."""
+    def handle(self, received: Received) -> bytes | None:
+        """The answer to one message; None if it comes later, from `kept`."""
         request_id = ""
         try:
             request = decode_control(received.frames)
             request_id = request.request_id
             if not received.allowed:
                 raise RemoteProtocolError("not_allowed", "this key may not use the control socket")
-            reply = self._answer(received, request)
+            answer = self._answer(received, request)
+            if answer is None:
+                return None
+            reply = answer
         except RemoteProtocolError as error:
             self.refused += 1
             reply = ControlReply(request_id=request_id, ok=False, reason=error.reason, text=str(error))
@@ -72,17 +82,21 @@ class Control:
             reply = ControlReply(request_id=request_id, ok=False, reason="not_kept", text=str(error))
         return encode_control_reply(reply)
 
-    def _answer(self, received: Received, request: ControlRequest) -> ControlReply:
+    def _answer(self, received: Received, request: ControlRequest) -> ControlReply | None:
         if isinstance(request, AskSnapshot):
             return ControlReply(request_id=request.request_id, snapshot=self._snapshot(request.scan_id))
         if isinstance(request, AskScans):
-            return ControlReply(request_id=request.request_id, scans=self._board.lines())
+            lines, before = self._board.lines(), self._board.placement
+            return ControlReply(request_id=request.request_id, scans=lines, placement=before)
         if isinstance(request, AskHealth):
             return ControlReply(request_id=request.request_id, health=self._health())
         if isinstance(request, AskEntries):
             return self._entries(request)
         if isinstance(request, AskTriggers):
             return ControlReply(request_id=request.request_id, triggers=self._triggers.sign_up(received.peer))
+        if isinstance(request, TakePlacement):
+            kept = self._take_placement(received, request)
+            return ControlReply(request_id=request.request_id) if kept else None
         return self._once(received, request)
 
     def _snapshot(self, scan_id: str | None) -> ScanSnapshot:
@@ -102,6 +116,46 @@ class Control:
             Publication(type=e.type, scan_id=e.scan_id, cursor=e.cursor, at=e.at, record=e.record) for e in entries
         )
         return ControlReply(request_id=request.request_id, entries=publications, cursor=self._cursor())
+
+    def _take_placement(self, received: Received, request: TakePlacement) -> bool:
+        """Whether it is in the journal already; if not, it is on its way there."""
+        if request.placement_id in self._kept:
+            return True
+        if request.scan_id is not None:
+            self._snapshot(request.scan_id)  # refuses an unknown scan
+        waiting = self._waiting.get(request.placement_id)
+        if waiting is None:
+            if len(self._waiting) >= _MOST_WAITING:
+                raise RemoteProtocolError("not_kept", "too many results wait for the journal; send it again later")
+            self._audit.add(
+                "placement",
+                key=received.key,
+                placement_id=request.placement_id,
+                scan_id=request.scan_id,
+                initials=request.initials,
+                text=request.result.text,
+            )
+            waiting = self._waiting[request.placement_id] = []
+            self._keep(
+                Placement(
+                    placement_id=request.placement_id,
+                    scan_id=request.scan_id,
+                    made_at=time.time(),
+                    initials=request.initials,
+                    result=request.result,
+                )
+            )
+        if (received.peer, request.request_id) not in waiting:
+            waiting.append((received.peer, request.request_id))
+        return False
+
+    def kept(self, placement_id: str) -> list[tuple[bytes, bytes]]:
+        """A localiser's result is in the journal: answers that wait for that, with the peers they are for."""
+        self._kept[placement_id] = None
+        while len(self._kept) > _REMEMBERED:
+            self._kept.popitem(last=False)
+        peers = self._waiting.pop(placement_id, [])
+        return [(peer, encode_control_reply(ControlReply(request_id=request_id))) for peer, request_id in peers]
 
     def _once(
         self, received: Received, request: Acknowledge | Note | AskAction | Confirm | TriggerDone

@@ -16,8 +16,9 @@ from scanner_agent.daemon.supervisor import Supervisor
 from scanner_agent.daemon.tries import TryBook
 from scanner_agent.errors import SpoolError
 from scanner_agent.journal import Entry
+from scanner_agent.records import Placement
 from scanner_agent.spool import DONE, Spool, Unfinished
-from scanner_agent.wire.published import decode_record
+from scanner_agent.wire.published import decode_record, encode_record
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,9 @@ class Desk:
         self._dead: set[str] = set()
         self.finished: Callable[[], None] = lambda: None
         """Called when a scan has its report."""
+        self._placements: dict[str, bytes] = {}
+        self.kept: Callable[[Placement], None] = lambda _placement: None
+        """Called when a localiser's result is in the journal."""
 
     def tell(self, scan_ids: Sequence[str], *, now: bool) -> None:
         """Say how far the files of these scans go. `now`: something has just come of them."""
@@ -72,6 +76,16 @@ class Desk:
         self._processed.setdefault(scan_id, 0)
         link.send({"type": "scan", "scan_id": scan_id, "size": scan.size, "ended": scan.ended, "give_up": reason})
 
+    def keep(self, placement: Placement) -> None:
+        """Have a localiser's result put into the journal, by the next worker if this one dies."""
+        self._placements[placement.placement_id] = encode_record(placement)
+        self._send_placement(placement.placement_id)
+
+    def _send_placement(self, placement_id: str) -> None:
+        link = self.supervisor.link
+        if link is not None:
+            link.send({"type": "placement", "record": self._placements[placement_id]})
+
     def take_results(self) -> None:
         """Everything that the worker has said."""
         link = self.supervisor.link
@@ -89,8 +103,12 @@ class Desk:
             self._processed[message["scan_id"]] = message["position"]
         elif kind == "entry":
             entry = msgspec.msgpack.decode(message["entry"], type=Entry)
-            self._board.take(entry.scan_id, entry.decoded())
-            self._publisher.send(entry.type, entry.scan_id, bytes(entry.record), entry.cursor)
+            record = entry.decoded()
+            self._board.take(entry.scan_id, record)
+            self._publisher.send(entry.type, entry.scan_id or None, bytes(entry.record), entry.cursor)
+            if isinstance(record, Placement):
+                self._placements.pop(record.placement_id, None)
+                self.kept(record)
         elif kind in ("recent", "recall"):
             self._board.take(message["scan_id"], decode_record(message["name"], message["record"]))
             if kind == "recent" and message["name"] == "frame":
@@ -137,6 +155,8 @@ class Desk:
             self._dead.clear()
             for scan in self._spool.unfinished():
                 self._send(scan)
+            for placement_id in self._placements:
+                self._send_placement(placement_id)
 
     @property
     def n_waiting(self) -> int:

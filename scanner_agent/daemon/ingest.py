@@ -42,7 +42,7 @@ from scanner_agent.daemon.tries import TryBook
 from scanner_agent.daemon.triggers import TriggerBook
 from scanner_agent.durable import private_directory
 from scanner_agent.errors import SpoolError
-from scanner_agent.records import Health, Trigger
+from scanner_agent.records import Health, Placement, Trigger
 from scanner_agent.scan_protocol import load_protocols
 from scanner_agent.spool import Spool
 from scanner_agent.wire.codec import encode_reply
@@ -108,7 +108,9 @@ class Ingest:
             self._state / "journal",
             health=self.health,
             cursor=lambda: self._publisher.cursor,
+            keep=self._desk.keep,
         )
+        self._desk.kept = self._answer_kept
         self._audit.add(
             "start",
             version=__version__,
@@ -200,7 +202,13 @@ class Ingest:
             received = self._sockets.receive("control")
             if received is None:
                 return
-            self._sockets.send("control", received.peer, self._control.handle(received))
+            answer = self._control.handle(received)
+            if answer is not None:
+                self._sockets.send("control", received.peer, answer)
+
+    def _answer_kept(self, placement: Placement) -> None:
+        for peer, answer in self._control.kept(placement.placement_id):
+            self._sockets.send("control", peer, answer)
 
     def _tell_trigger(self, trigger: Trigger) -> None:
         self._delivery.changed(trigger)

@@ -13,7 +13,7 @@ from scanner_agent.daemon.trigger_rules import Occasion
 from scanner_agent.daemon.triggers import TriggerBook
 from scanner_agent.errors import SpoolError
 from scanner_agent.journal import Entry, JournalReader
-from scanner_agent.records import Assessment, ScanHeader, ScanReport
+from scanner_agent.records import Assessment, Placement, ScanHeader, ScanReport
 from scanner_agent.scan_protocol import ScanProtocol, match_protocol
 from scanner_agent.spool import SpoolReader
 
@@ -59,12 +59,12 @@ class Outcome:
         self._triggers.note_cursor()
 
     def _act(self, entry: Entry) -> None:
-        if entry.type not in ("header", "assessment", "report"):
+        if entry.type not in ("header", "assessment", "report", "placement"):
             return
         record = entry.decoded()
         if isinstance(record, ScanHeader):
             self._facts[entry.scan_id] = self._facts_of(record)
-        elif isinstance(record, Assessment | ScanReport):
+        elif isinstance(record, Assessment | ScanReport) or (isinstance(record, Placement) and record.scan_id):
             visit_id, mode = self._fact(entry.scan_id, record)
             occasion = Occasion(entry.scan_id, visit_id, mode, at=entry.at, now=time.time())
             self._triggers.consider(record, occasion)
@@ -77,7 +77,7 @@ class Outcome:
             log.info("scan %s: %s; audit line %d, head %s", entry.scan_id, verdict, head.lines, head.hash)
             self._facts.pop(entry.scan_id, None)
 
-    def _fact(self, scan_id: str, result: Assessment | ScanReport) -> tuple[str | None, str]:
+    def _fact(self, scan_id: str, result: Assessment | ScanReport | Placement) -> tuple[str | None, str]:
         """Visit and trigger mode of a scan; read back from the spool after a restart in mid-scan."""
         if scan_id not in self._facts:
             header = result.scan if isinstance(result, ScanReport) else None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from scanner_agent.config import TriggerRules
 from scanner_agent.records import (
     Advice,
@@ -41,6 +43,8 @@ class Decision:
 
     withdrawn: tuple[Trigger, ...] = ()
     made: Trigger | None = None
+    changed: tuple[Trigger, ...] = ()
+    """Triggers that go on with other evidence, or are answered."""
 
 
 def is_call(result: Assessment | ScanReport) -> bool:
@@ -48,6 +52,11 @@ def is_call(result: Assessment | ScanReport) -> bool:
     if result.verdict is Verdict.STOP:
         return result.advice in _STOPPING
     return result.verdict is Verdict.WATCH and result.advice is Advice.EXTEND
+
+
+def is_proved(trigger: Trigger) -> bool:
+    """Whether a localiser has measured what a trigger is about; what the shots show then no longer matters."""
+    return trigger.placement_id is not None and "centre_displacement_mm" in trigger.evidence
 
 
 def decide(
@@ -58,12 +67,15 @@ def decide(
     Guard rails: none while the mode is off or the verdict is `cannot_judge`; at most `max_per_scan` and
     `max_per_visit`; none within the cool-down; never a second one for the same cause in a scan, whatever became of the
     first; none from a result that is old. Open triggers that no longer fit the result are withdrawn. Triggers that a
-    person asked for (`reason` is None) are neither counted nor taken back.
+    person asked for (`reason` is None) are neither counted nor taken back; those that a localiser has
+    proved are counted, and not taken back; requests for a localiser have rules of their own (`localiser_rules`).
     """
-    automatic = [trigger for trigger in triggers if trigger.reason is not None]
+    automatic = [t for t in triggers if t.reason is not None and t.advice is not Advice.LOCALISE]
     mine = [trigger for trigger in automatic if trigger.scan_id == occasion.scan_id]
     calling = is_call(result) and occasion.mode in ("ask", "auto")
-    withdrawn = tuple(t for t in mine if t.state in OPEN and not (calling and t.advice is result.advice))
+    withdrawn = tuple(
+        t for t in mine if t.state in OPEN and not is_proved(t) and not (calling and t.advice is result.advice)
+    )
     if not calling or occasion.now - occasion.at > rules.max_age_s:
         return Decision(withdrawn)
     finding = next((f for f in result.findings if f.severity is not Severity.NOTE), None)
@@ -76,17 +88,30 @@ def decide(
         or any(abs(occasion.now - trigger.created_at) < rules.cool_down_s for trigger in [*mine, *visit])
     ):
         return Decision(withdrawn)
-    made = Trigger(
+    evidence = finding.evidence if finding is not None else {}
+    made = new_trigger(occasion, new_id, rules, result.advice, cause, result.advice_text, evidence)
+    return Decision(withdrawn, msgspec.structs.replace(made, extend_shots=result.extend_shots))
+
+
+def new_trigger(
+    occasion: Occasion,
+    new_id: str,
+    rules: TriggerRules,
+    advice: Advice,
+    reason: FindingKind,
+    text: str,
+    evidence: dict[str, float],
+) -> Trigger:
+    """A trigger as the mode has it: active at once, or waiting for a person."""
+    return Trigger(
         trigger_id=new_id,
         scan_id=occasion.scan_id,
         visit_id=occasion.visit_id,
-        advice=result.advice,
-        extend_shots=result.extend_shots,
-        reason=cause,
-        text=result.advice_text,
-        evidence=finding.evidence if finding is not None else {},
+        advice=advice,
+        reason=reason,
+        text=text,
+        evidence=evidence,
         state=TriggerState.ACTIVE if occasion.mode == "auto" else TriggerState.PROPOSED,
         created_at=occasion.now,
         expires_at=occasion.now + rules.lifetime_s,
     )
-    return Decision(withdrawn, made)

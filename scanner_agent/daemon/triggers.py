@@ -14,10 +14,11 @@ import msgspec
 
 from scanner_agent.config import TriggerRules
 from scanner_agent.daemon.audit import AuditLog
-from scanner_agent.daemon.trigger_rules import OPEN, Occasion, decide
+from scanner_agent.daemon.localiser_rules import decide_localiser, decide_placement
+from scanner_agent.daemon.trigger_rules import OPEN, Decision, Occasion, decide
 from scanner_agent.durable import REAL_FILES, Files, FramedFile
 from scanner_agent.errors import RemoteProtocolError, SpoolError
-from scanner_agent.records import Advice, Assessment, ScanReport, Trigger, TriggerState
+from scanner_agent.records import Advice, Assessment, Placement, ScanReport, Trigger, TriggerState
 from scanner_agent.spool import scan_key
 
 KIND = b"scan-agent-trig"
@@ -65,12 +66,25 @@ class TriggerBook:
     def _change(self, trigger: Trigger, state: TriggerState, **details: object) -> None:
         self._put(msgspec.structs.replace(trigger, state=state), f"trigger_{state.value}", **details)
 
-    def consider(self, result: Assessment | ScanReport, occasion: Occasion) -> None:
+    def consider(self, result: Assessment | ScanReport | Placement, occasion: Occasion) -> None:
         """Propose, activate or withdraw as a new result asks for. Raises `SpoolError`."""
-        everything = list(self._triggers.values())
-        decision = decide(result, occasion, everything, self._new_id(occasion.scan_id), self._rules)
+        if isinstance(result, Placement):
+            everything, new_id = self._all_and_new_id(occasion)
+            self._carry_out(decide_placement(result, occasion, everything, new_id, self._rules))
+            return
+        for rule in (decide, decide_localiser):
+            everything, new_id = self._all_and_new_id(occasion)
+            self._carry_out(rule(result, occasion, everything, new_id, self._rules))
+
+    def _all_and_new_id(self, occasion: Occasion) -> tuple[list[Trigger], str]:
+        return list(self._triggers.values()), self._new_id(occasion.scan_id)
+
+    def _carry_out(self, decision: Decision) -> None:
         for trigger in decision.withdrawn:
             self._change(trigger, TriggerState.WITHDRAWN)
+        for trigger in decision.changed:
+            event = "trigger_acknowledged" if trigger.state is TriggerState.ACKNOWLEDGED else "trigger_evidence"
+            self._put(trigger, event, placement_id=trigger.placement_id)
         if decision.made is not None:
             cause = decision.made.reason
             self._put(decision.made, f"trigger_{decision.made.state.value}", cause=cause.value if cause else None)

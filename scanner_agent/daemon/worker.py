@@ -27,6 +27,7 @@ from scanner_agent.errors import SpoolError
 from scanner_agent.journal import JournalReader, JournalWriter
 from scanner_agent.records import (
     Assessment,
+    Placement,
     ScanEnd,
     ScanHeader,
     ScanReport,
@@ -37,7 +38,7 @@ from scanner_agent.records import (
 )
 from scanner_agent.scan_protocol import load_protocols
 from scanner_agent.spool import Spooled, SpoolReader
-from scanner_agent.wire.published import AnyRecord, encode_record, record_name
+from scanner_agent.wire.published import AnyRecord, decode_record, encode_record, record_name
 
 log = logging.getLogger(__name__)
 FRAME_INTERVAL_S = 0.5
@@ -102,6 +103,7 @@ class Worker:
         self._tries = TryBook(config.state / "work")
         self._journal = JournalWriter(config.state / "journal")
         self._works: dict[str, _Work] = {}
+        self._placements: list[Placement] = []
         self._finished: deque[str] = deque(maxlen=1000)
         self._last_steps: dict[str, tuple[int, int]] = {}
         self._indexed_from: int | None = None
@@ -120,18 +122,22 @@ class Worker:
         self._link.send({"type": "ready", "cursor": self._journal.cursor})
         while True:
             self._take_messages()
+            self._keep_placements()
             if not self._work_once():
                 self._link.send({"type": "idle"})
                 self._wait()
 
     def _recall(self) -> None:
-        """Tell ingest the latest reports, for whoever asks for them; only the newest part of the journal is read."""
+        """Tell ingest the latest reports and localisers' results, for whoever asks for them; only the newest part of
+        the journal is read.
+        """
         reader = JournalReader(self._config.state / "journal", max(0, self._journal.cursor - 2000))
-        reports = [e for e in reader.read(self._journal.cursor, 2000) if e.type == "report"]
+        entries = [e for e in reader.read(self._journal.cursor, 2000) if e.type in ("report", "placement")]
         reader.close()
-        for entry in reports[-20:]:
-            record = bytes(entry.record)
-            self._link.send({"type": "recall", "scan_id": entry.scan_id, "name": "report", "record": record})
+        for kind in ("report", "placement"):  # a scan is known by its report
+            for entry in [e for e in entries if e.type == kind][-20:]:
+                record = bytes(entry.record)
+                self._link.send({"type": "recall", "scan_id": entry.scan_id, "name": kind, "record": record})
 
     def _wait(self) -> None:
         """Until ingest says something; frames held back are sent when their time has come."""
@@ -162,6 +168,11 @@ class Worker:
                 return
 
     def _take(self, message: Message) -> None:
+        if message["type"] == "placement":
+            record = decode_record("placement", message["record"])
+            assert isinstance(record, Placement)
+            self._placements.append(record)
+            return
         scan_id = message["scan_id"]
         if scan_id in self._finished:  # ingest had not heard of it yet when it wrote
             return
@@ -306,6 +317,22 @@ class Worker:
             self._link.send({"type": "entry", "entry": msgspec.msgpack.encode(entry)})
         if self._recorder is not None:
             self._recorder.journal_grew(self._journal.cursor)
+
+    def _keep_placements(self) -> None:
+        """Journal what localisers told: of step 0, as no record of the spool brought it about."""
+        while self._placements:
+            placement = self._placements[0]
+            try:
+                (entry,) = self._journal.append(placement.scan_id or "", 0, [(0, placement)])
+            except SpoolError as error:
+                self._say("journal", f"results cannot be kept: {error}")
+                self._take_for(_RETRY_S)
+                return
+            del self._placements[0]
+            self._say("journal", None)
+            self._link.send({"type": "entry", "entry": msgspec.msgpack.encode(entry)})
+            if self._recorder is not None:
+                self._recorder.journal_grew(self._journal.cursor)
 
     def _send_frame(self, work: _Work) -> None:
         work.frame_at, work.frame_due = time.monotonic(), False

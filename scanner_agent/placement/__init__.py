@@ -1,6 +1,6 @@
 """Repeat localiser against planning volume: how far the head has moved, and the voxel's new prescription."""
 
-from scanner_agent.placement.check import PlacementResult, check_placement
+from scanner_agent.placement.check import check_placement
 from scanner_agent.placement.figure import draw_placement
 from scanner_agent.placement.series import read_images
 from scanner_agent.placement.volumes import Images, Stack
@@ -8,7 +8,6 @@ from scanner_agent.placement.voxel import Voxel, voxel_of_file, voxel_of_header
 
 __all__ = [
     "Images",
-    "PlacementResult",
     "Stack",
     "Voxel",
     "check_placement",

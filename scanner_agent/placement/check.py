@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
-from msgspec import Struct
 
 from scanner_agent.errors import SourceError
 from scanner_agent.placement.notation import console_texts
@@ -13,9 +10,8 @@ from scanner_agent.placement.registration import Registration, register
 from scanner_agent.placement.similarity import planning_of
 from scanner_agent.placement.volumes import Images
 from scanner_agent.placement.voxel import Matrix, Voxel, rotation_vector_deg
-from scanner_agent.records import Vector3
+from scanner_agent.records import PlacementResult, Vector3
 
-PLACEMENT_SCHEMA = "scanner-agent/placement/1"
 MOVED_MM = 1.0
 """Shift of the voxel's centre or a corner's mean from which on the head is said to have moved: a tenth of the volume of
 a 20 mm voxel is left behind at 0.7-2 mm (Hess 2011, 10.1002/mrm.22799, takes 1.5 mm)."""
@@ -28,41 +24,6 @@ LARGEST_SCALE_CHANGE = 0.015
 SMALLEST_OVERLAP = 0.08
 """Share of the localiser that shows head: 0.3-0.46 in whole ones."""
 FEWEST_PARTS = 4
-
-
-class PlacementResult(Struct, frozen=True, kw_only=True):
-    """What a repeat localiser says about a voxel."""
-
-    schema: str = PLACEMENT_SCHEMA
-    """Name and version of this record."""
-    state: Literal["moved", "not_moved", "cannot_judge"]
-    """The answer; `cannot_judge` if the registration is not certain."""
-    text: str
-    """The same for a person, one sentence."""
-    reasons: tuple[str, ...] = ()
-    """Why it cannot be judged."""
-    head_shift_mm: Vector3 | None = None
-    """Shift of the tissue at the voxel's centre: right, front, head positive (RAS)."""
-    head_rotation_deg: Vector3 | None = None
-    """Rotation vector of the head about R, A, S axes, degrees."""
-    centre_displacement_mm: float | None = None
-    """Distance between the voxel's old and new centre."""
-    corner_displacement_mm: tuple[float, ...] = ()
-    """The same for the eight corners."""
-    share_inside: float | None = None
-    """Share (0-1) of the intended tissue that is still in the voxel as prescribed."""
-    uncertainty_mm: float | None = None
-    """Standard error of the displacement, from the disagreement of parts of the head."""
-    new_position_mm: Vector3 | None = None
-    """Centre of the voxel that holds the intended tissue now, RAS+."""
-    new_size_mm: Vector3 | None = None
-    """Its edge lengths."""
-    new_orientation: tuple[Vector3, Vector3, Vector3] | None = None
-    """Its rotation matrix by rows; columns are its axes."""
-    consoles: dict[str, str] = {}
-    """The new prescription as each vendor's console takes it."""
-    evidence: dict[str, float] = {}
-    """Numbers that the certainty rests on."""
 
 
 def check_placement(

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-from scanner_agent.placement.check import PlacementResult
 from scanner_agent.placement.registration import Registration
 from scanner_agent.placement.similarity import head_centre
 from scanner_agent.placement.volumes import Images, Stack
 from scanner_agent.placement.voxel import Matrix, Voxel
+from scanner_agent.records import PlacementResult
 
 _PLANES = (("Axial (seen from the feet)", 0, 1), ("Coronal (seen from the front)", 0, 2), ("Sagittal", 1, 2))
 _HALF_MM = 115.0

@@ -15,7 +15,16 @@ from pathlib import Path
 import msgspec
 
 from scanner_agent.errors import SourceError
-from scanner_agent.records import Finding, LimitCheck, MetaboliteAmount, ScanReport, Segment, Verdict, to_json
+from scanner_agent.records import (
+    Finding,
+    LimitCheck,
+    MetaboliteAmount,
+    Placement,
+    ScanReport,
+    Segment,
+    Verdict,
+    to_json,
+)
 from scanner_agent.report.charts import Chart, charts
 from scanner_agent.report.mrsinmrs import mrsinmrs
 from scanner_agent.report.style import PLOT_SCRIPT, STYLE
@@ -34,22 +43,23 @@ _POLICY = (
 _DASH = "–"
 
 
-def write_html(path: Path | str, report: ScanReport) -> None:
+def write_html(path: Path | str, report: ScanReport, placements: Sequence[Placement] = ()) -> None:
     """Write the page. Raises SourceError if it cannot be written."""
     try:
-        Path(path).write_text(html_page(report), encoding="utf-8")
+        Path(path).write_text(html_page(report, placements), encoding="utf-8")
     except OSError as error:
         raise SourceError(f"cannot write the report {path}: {error.strerror}") from error
 
 
-def html_page(report: ScanReport) -> str:
-    """The whole page, about 5 MB, nearly all of it Plotly's script."""
+def html_page(report: ScanReport, placements: Sequence[Placement] = ()) -> str:
+    """The whole page, about 5 MB, nearly all of it Plotly's script; `placements`: what repeat localisers told."""
     from plotly.offline import get_plotlyjs
 
     drawn = charts(report)
     sections = [
         _head(report),
         _section("Findings", _findings(report.findings)),
+        _section("Where the voxel was (repeat localiser)", "".join(map(_placement, placements))),
         _section("Limits of the protocol", _limits(report.limits)),
         *(_chart(number, chart) for number, chart in enumerate(drawn)),
         _section("Poses", _segments(report.segments) if len(report.segments) > 1 else ""),
@@ -130,6 +140,21 @@ def _cell(text: str) -> str:
 
 def _list(texts: Sequence[str]) -> str:
     return "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in texts) + "</ul>" if texts else ""
+
+
+def _placement(placement: Placement) -> str:
+    result = placement.result
+    numbers = {
+        "displacement of the centre, mm": result.centre_displacement_mm,
+        "its standard error, mm": result.uncertainty_mm,
+        "intended tissue inside, %": None if result.share_inside is None else 100 * result.share_inside,
+        "largest displacement of a corner, mm": max(result.corner_displacement_mm, default=None),
+    }
+    rows = [(name, f"{value:.1f}") for name, value in numbers.items() if value is not None]
+    rows += [(f"new prescription, {vendor}", text) for vendor, text in result.consoles.items()]
+    made = datetime.fromtimestamp(placement.made_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    head = f"<p>{escape(f'{made}, {placement.initials}: {result.text}')}</p>"
+    return head + _list(result.reasons[1:]) + _table(("", ""), rows)
 
 
 def _findings(findings: Sequence[Finding]) -> str:

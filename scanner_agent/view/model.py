@@ -20,6 +20,7 @@ from scanner_agent.records import (
     Health,
     LimitCheck,
     MetaboliteAmount,
+    Placement,
     ScanEnd,
     ScanHeader,
     ScanReport,
@@ -73,7 +74,7 @@ class OpenTriggers:
     triggers: tuple[Trigger, ...]
 
 
-Message = LinkChanged | Update | ScanSnapshot | Health | OpenTriggers
+Message = LinkChanged | Update | ScanSnapshot | Health | OpenTriggers | Placement
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,8 @@ class ScanView:
     report: ScanReport | None = None
     end: ScanEnd | None = None
     triggers: Mapping[str, Trigger] = field(default_factory=lambda: MappingProxyType({}))
+    placement: Placement | None = None
+    """Latest result of a repeat localiser."""
     last_shot_at: float | None = None
     """On this view's clock."""
     intervals_s: tuple[float, ...] = ()
@@ -168,6 +171,8 @@ class ViewState:
     scans: Mapping[str, ScanView] = field(default_factory=lambda: MappingProxyType({}))
     health: Health | None = None
     health_at: float | None = None
+    placement: Placement | None = None
+    """Latest localiser's result that belongs to no scan: made before the spectroscopy."""
     link: Link = Link.CONNECTING
     link_text: str = ""
     link_since: float | None = None
@@ -198,6 +203,8 @@ def after(state: ViewState, message: Message, at: float) -> ViewState:
         return _after_link(state, message, at)
     if isinstance(message, Health):
         return replace(state, health=message, health_at=at)
+    if isinstance(message, Placement):
+        return replace(state, placement=message)
     if isinstance(message, OpenTriggers):
         return _with_open_triggers(state, message.triggers)
     if isinstance(message, ScanSnapshot):
@@ -237,7 +244,7 @@ def _after_update(state: ViewState, update: Update, at: float) -> ViewState:
     if isinstance(update.record, Health):
         return replace(state, health=update.record, health_at=at)
     if update.scan_id is None:
-        return state
+        return replace(state, placement=update.record) if isinstance(update.record, Placement) else state
     if isinstance(update.record, ScanReport):
         # The daemon forgets a scan's counters with its report.
         ended = f"/{update.scan_id}"
@@ -260,6 +267,8 @@ def _after_record(scan: ScanView, record: AnyRecord, at: float) -> ScanView:
         return _after_report(scan, record)
     if isinstance(record, ScanEnd):
         return replace(scan, end=record)
+    if isinstance(record, Placement):
+        return replace(scan, placement=record)
     if isinstance(record, Trigger):
         return replace(scan, triggers=_with(scan.triggers, record.trigger_id, record))
     return scan
@@ -342,6 +351,7 @@ def _from_snapshot(state: ViewState, snapshot: ScanSnapshot, at: float) -> ScanV
         assessment=old.assessment if behind else snapshot.assessment,
         parts=old.parts if snapshot.frame is None else snapshot.frame.parts,
         last_shot_at=old.last_shot_at if old.last_shot_at is not None else last if last is None else min(last, at),
+        placement=snapshot.placement or old.placement,
         whole=True,
     )
     return scan if snapshot.report is None else _after_report(scan, snapshot.report)

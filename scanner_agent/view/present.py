@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from scanner_agent.records import (
     Forecast,
+    Placement,
     Severity,
     TriggerState,
     Verdict,
@@ -47,13 +48,15 @@ def panel(state: ViewState, scan_id: str | None, at: float) -> Panel:
     alive, alarmed = _alive(state, state.scans.get(scan_id) if scan_id is not None else None, at)
     scan = state.scans.get(scan_id) if scan_id is not None else None
     if scan is None:
+        placed = state.placement
+        waiting = "Waiting for the first scan." if state.link is Link.CONNECTED else "Waiting for the daemon."
         return Panel(
             title="no scan yet",
             word="NO LINK" if state.link is Link.LOST else "COLLECTING",
             symbol="✕" if state.link is Link.LOST else "…",
             style="lost" if state.link is Link.LOST else "waiting",
-            advice="Waiting for the first scan." if state.link is Link.CONNECTED else "Waiting for the daemon.",
-            reasons=(state.link_text,) if state.link_text else (),
+            advice=waiting if placed is None else f"{waiting} {_told(placed)}",
+            reasons=(*((state.link_text,) if state.link_text else ()), *prescription(placed, None)),
             progress="",
             forecast="",
             alive=alive,
@@ -61,10 +64,19 @@ def panel(state: ViewState, scan_id: str | None, at: float) -> Panel:
             visit="",
             request="",
         )
-    word, symbol = STATES[scan.verdict]
-    style = scan.verdict.value
+    placed = _placement(state, scan)
+    moved = placed is not None and placed.result.state == "moved"
+    # Shots cannot show where the voxel lies: what an image has proved is not to stand under a carefree word.
+    shown = Verdict.WATCH if moved and scan.verdict in (Verdict.COLLECTING, Verdict.GOOD) else scan.verdict
+    word, symbol = STATES[shown]
+    style = shown.value
     advice = _advice(scan)
     reasons = _reasons(scan, advice)
+    if placed is not None and moved:
+        reasons = (*prescription(placed, scan), advice, *reasons)
+        advice = _told(placed)
+    elif placed is not None:
+        reasons = (_told(placed), *reasons)
     if state.link is Link.LOST and not scan.ended:
         # A verdict that can no longer change must not look alive.
         advice = f"Connection to the daemon lost. Last known: {word} – {advice}"
@@ -106,6 +118,27 @@ def _advice(scan: ScanView) -> str:
     elif scan.assessment is not None:
         text = scan.assessment.advice_text
     return text or "Keep going: the first shots are being collected."
+
+
+def _placement(state: ViewState, scan: ScanView) -> Placement | None:
+    """The localiser's result to show with a scan: its own, or a later one that belongs to no scan (yet)."""
+    before = state.placement
+    newer = before is not None and (scan.last_shot_at is None or before.made_at > scan.last_shot_at)
+    if before is None or not newer:
+        return scan.placement
+    return before if scan.placement is None or before.made_at > scan.placement.made_at else scan.placement
+
+
+def _told(placement: Placement) -> str:
+    return f"Localiser: {placement.result.text}"
+
+
+def prescription(placement: Placement | None, scan: ScanView | None) -> tuple[str, ...]:
+    """The new prescription as the scanner's console takes it; for every vendor if the scanner is not known."""
+    consoles = placement.result.consoles if placement is not None else {}
+    scanner = (scan.header.scanner or "").lower() if scan is not None and scan.header is not None else ""
+    known = {vendor: text for vendor, text in consoles.items() if vendor.lower() in scanner.split()}
+    return tuple(f"New prescription, {vendor}: {text}" for vendor, text in (known or consoles).items())
 
 
 def _because(reason: str) -> str:

@@ -98,10 +98,12 @@ class Session:
         """Everything there is to know, when the connection is made; whether the daemon answered."""
         try:
             lines = self._control.scans()[:_KNOWN_SCANS]
-            health = self._control.health()
+            health, before = self._control.health(), self._control.placement_before_scan()
             for line in reversed(lines):
                 self._take(self._control.snapshot(line.scan_id))
             self._take(OpenTriggers(self._control.triggers()))
+            if before is not None:
+                self._take(before)
         except (ControlError, RemoteProtocolError) as error:
             self._take(LinkChanged(Link.CONNECTING, str(error)))
             return False

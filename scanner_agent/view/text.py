@@ -8,7 +8,7 @@ from scanner_agent.records import Quality, ScanReport, ScanSnapshot, Verdict
 from scanner_agent.view import plots
 from scanner_agent.view.banner import draw
 from scanner_agent.view.model import ScanView, ViewState, after
-from scanner_agent.view.present import STATES, panel, tab_text
+from scanner_agent.view.present import STATES, panel, prescription, tab_text
 from scanner_agent.view.tables import SUMS, limit_lines, number, table_lines
 
 
@@ -63,6 +63,9 @@ def changes(before: ScanView | None, scan: ScanView) -> list[str]:
         shot = "" if latest.shot_index is None else f" after shot {latest.shot_index + 1}"
         if scan.verdict is not Verdict.COLLECTING or before is None:
             lines.append(f"{scan.scan_id}: {symbol} {word}{shot}: {latest.advice_text}")
+    if scan.placement is not None and (before is None or before.placement != scan.placement):
+        lines.append(f"{scan.scan_id}: localiser: {scan.placement.result.text}")
+        lines += [f"{scan.scan_id}:   {text}" for text in prescription(scan.placement, scan)]
     if scan.report is not None and (before is None or before.report is None):
         lines += [f"{scan.scan_id}: report: {line}" for line in report_lines(scan.report)]
     return lines

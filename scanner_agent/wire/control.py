@@ -8,12 +8,22 @@ import msgspec
 from msgspec import Meta, Struct
 
 from scanner_agent.errors import RemoteProtocolError
-from scanner_agent.records import Advice, FindingKind, Health, Identifier, ScanSnapshot, Trigger, Verdict
+from scanner_agent.records import (
+    Advice,
+    FindingKind,
+    Health,
+    Identifier,
+    Initials,
+    Placement,
+    PlacementResult,
+    ScanSnapshot,
+    Trigger,
+    Verdict,
+)
 from scanner_agent.wire.codec import MAX_META_BYTES, WIRE_VERSION, Buffer, plain_error, unpack_map
 from scanner_agent.wire.published import MAX_PUBLISHED_BYTES, Publication
 
 RequestId = Annotated[str, Meta(min_length=1, max_length=64)]
-Initials = Annotated[str, Meta(pattern=r"^[A-Za-z0-9]{1,8}$")]
 NoteText = Annotated[str, Meta(min_length=1, max_length=500)]
 ShotIndex = Annotated[int, Meta(ge=0, le=99_999)]
 
@@ -90,6 +100,19 @@ class AskAction(_Request, frozen=True, kw_only=True, tag="action"):
     """With `extend`."""
 
 
+class TakePlacement(_Request, frozen=True, kw_only=True, tag="placement"):
+    """A repeat localiser's result for the record; answered when it is in the journal."""
+
+    placement_id: Identifier
+    """Chosen by you, unique for ever; the same one again is kept once."""
+    scan_id: Identifier | None = None
+    """Scan whose voxel it is about; None: made before the spectroscopy."""
+    initials: Initials
+    """Who answers for it."""
+    result: PlacementResult
+    """The result."""
+
+
 class Confirm(_Request, frozen=True, kw_only=True, tag="confirm"):
     """A person confirms (or turns down) a proposed trigger."""
 
@@ -117,6 +140,7 @@ ControlRequest = (
     | Acknowledge
     | Note
     | AskAction
+    | TakePlacement
     | Confirm
     | TriggerDone
 )
@@ -160,6 +184,8 @@ class ControlReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Answer to `snapshot`."""
     scans: tuple[ScanLine, ...] = ()
     """Answer to `scans`."""
+    placement: Placement | None = None
+    """With `scans`: the latest localiser's result that was made before the spectroscopy, of no scan."""
     health: Health | None = None
     """Answer to `health`."""
     entries: tuple[Publication, ...] = ()

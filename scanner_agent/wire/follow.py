@@ -11,7 +11,16 @@ from types import TracebackType
 import zmq
 
 from scanner_agent.errors import RemoteProtocolError, ScannerAgentError
-from scanner_agent.records import Advice, FindingKind, Health, ScanReport, ScanSnapshot, Trigger
+from scanner_agent.records import (
+    Advice,
+    FindingKind,
+    Health,
+    Placement,
+    PlacementResult,
+    ScanReport,
+    ScanSnapshot,
+    Trigger,
+)
 from scanner_agent.wire.control import (
     Acknowledge,
     AskAction,
@@ -25,6 +34,7 @@ from scanner_agent.wire.control import (
     ControlRequest,
     Note,
     ScanLine,
+    TakePlacement,
     TriggerDone,
     decode_control_reply,
     encode_control,
@@ -148,6 +158,10 @@ class ControlClient:
         """The scans of late, newest first."""
         return self.ask(AskScans(request_id=_new_id())).scans
 
+    def placement_before_scan(self) -> Placement | None:
+        """The latest localiser's result that belongs to no scan."""
+        return self.ask(AskScans(request_id=_new_id())).placement
+
     def health(self) -> Health:
         """How the daemon is."""
         health = self.ask(AskHealth(request_id=_new_id())).health
@@ -185,6 +199,23 @@ class ControlClient:
                 request_id=_new_id(), scan_id=scan_id, initials=initials, advice=advice, extend_shots=extend_shots
             )
         )
+
+    def placement(
+        self, scan_id: str | None, initials: str, result: PlacementResult, *, patience_s: float = 60.0
+    ) -> None:
+        """Put a localiser's result on record; returns when it is in the journal, which waits for the worker."""
+        request = TakePlacement(
+            request_id=_new_id(), placement_id=_new_id(), scan_id=scan_id, initials=initials, result=result
+        )
+        deadline = time.monotonic() + patience_s
+        while True:
+            try:
+                self.ask(request)
+            except ControlError as error:
+                if error.reason != "no_answer" or time.monotonic() > deadline:
+                    raise
+            else:
+                return
 
     def confirm(self, trigger_id: str, initials: str, accept: bool = True) -> None:
         """Confirm or turn down a proposed trigger."""

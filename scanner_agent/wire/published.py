@@ -13,6 +13,7 @@ from scanner_agent.records import (
     Assessment,
     Finding,
     Health,
+    Placement,
     ScanEnd,
     ScanHeader,
     ScanReport,
@@ -46,6 +47,7 @@ AnyRecord = (
     | Finding
     | ScanEnd
     | ScanReport
+    | Placement
     | Trigger
     | Health
     | Heartbeat
@@ -58,6 +60,7 @@ RECORD_TYPES: dict[str, type[Struct]] = {
     "finding": Finding,
     "end": ScanEnd,
     "report": ScanReport,
+    "placement": Placement,
     "trigger": Trigger,
     "health": Health,
     "heartbeat": Heartbeat,
