@@ -21,7 +21,7 @@ from scanner_agent.view.banner import HEIGHT as BANNER_ROWS
 from scanner_agent.view.banner import draw
 from scanner_agent.view.dialogs import INITIALS, Form, Help
 from scanner_agent.view.model import ScanView, ViewState
-from scanner_agent.view.present import Panel, fraction_done, panel, tab_text
+from scanner_agent.view.present import STATES, Panel, fraction_done, panel, tab_text
 from scanner_agent.view.tables import limit_lines, table_lines
 
 Act = Callable[[actions.Request, Callable[[str | None], None]], None]
@@ -103,6 +103,7 @@ class WatchApp(App[int]):
         Binding("c", "confirm"),
         Binding("question_mark,h", "help"),
         Binding("q", "quit"),
+        Binding("ctrl+c", "quit", priority=True),
     ]
 
     def __init__(
@@ -130,6 +131,8 @@ class WatchApp(App[int]):
         self._drawn: tuple[object, ...] = ()
         self._layout: tuple[bool, str] | None = None
         self._act, self._initials = act, ""
+        self._seen_by: dict[str, tuple[Verdict, str]] = {}
+        """By scan: the verdict that was acknowledged here last, and the initials."""
 
     def compose(self) -> ComposeResult:
         """Fixed blocks; only their texts change."""
@@ -171,8 +174,10 @@ class WatchApp(App[int]):
         if self._until is not None and self._until(self._latest()):
             self.exit()
             return
-        state, at = self._frozen or (self._latest(), self._clock())
-        drawn = (id(state), int(at), self._pane, self._part, self._chosen, self.size)
+        latest = self._latest()
+        self._ring(latest)
+        state, at = self._frozen or (latest, self._clock())
+        drawn = (id(state), int(at), self._pane, self._part, self._chosen, self.size, self._now(latest))
         if drawn == self._drawn:
             return
         self._drawn = drawn
@@ -180,16 +185,19 @@ class WatchApp(App[int]):
         scan = state.scans.get(scan_id) if scan_id is not None else None
         words = panel(state, scan_id, at)
         self._draw_words(state, words, scan)
-        self._ring(state)
         self._draw_body(scan)
 
     def _draw_words(self, state: ViewState, words: Panel, scan: ScanView | None) -> None:
         width, height = self.size
-        room = max(0, width - len(words.alive) - 2)
-        frozen = "FROZEN · " if self._frozen is not None else ""
+        frozen = self._frozen is not None
+        alive = f"FROZEN, now {self._now(self._latest())} – f: go on" if frozen else words.alive
+        seen = self._seen_by.get(scan.scan_id) if scan is not None else None
+        if scan is not None and seen is not None and seen[0] is scan.verdict and not frozen:
+            alive = f"seen by {seen[1]} · {alive}"
+        room = max(0, width - len(alive) - 2)
         head = self._block("head")
-        head.show((frozen + words.title)[:room].ljust(room) + "  " + words.alive)
-        head.set_class(words.alarmed, "alarmed")
+        head.show(words.title[:room].ljust(room) + "  " + alive)
+        head.set_class(words.alarmed or frozen, "alarmed")
         self._line("tabs", self._tabs(state) if len(state.scans) > 1 else "")
         banner = self._block("banner")
         tall = height >= 20
@@ -235,7 +243,7 @@ class WatchApp(App[int]):
         if not scan.parts:
             return ""
         part = scan.parts[self._part % len(scan.parts)]
-        title = f"{part.spectrum} spectrum, fit and residual (ppm)"
+        title = plots.spectrum_title(part, colour=self._colour)
         return title + "\n" + plots.spectrum(part, scan.amounts, width, height - 1, colour=self._colour)
 
     def _shots(self, scan: ScanView, width: int, height: int) -> str:
@@ -251,15 +259,16 @@ class WatchApp(App[int]):
 
     def _keys(self, state: ViewState, scan: ScanView | None) -> Text:
         """The keys that do something now, in the order of use."""
-        keys = [] if self._wide else [("s", "spectrum"), ("t", "shots"), ("m", "table")]
+        keys = [] if self._wide or scan is None else [("s", "spectrum"), ("t", "shots"), ("m", "table")]
         if scan is not None and len(scan.parts) > 1:
-            keys.append(("p", "part"))
+            keys.append(("p", plots.PARTS.get(scan.parts[(self._part + 1) % len(scan.parts)].spectrum, "part")))
         if len(state.scans) > 1:
             keys.append(("⇥", "scan"))
         if scan is not None and self._act is not None:
             keys += [("c", "confirm")] if actions.proposed(scan) is not None else []
-            keys += [("a", "ack"), ("r", "request"), ("n", "note"), ("k", "mark")]
-        keys += [("f", "freeze"), ("?", "help"), ("q", "quit")]
+            keys += [("a", "seen"), ("r", "ask"), ("n", "note"), ("k", "mark")]
+        keys += [] if scan is None else [("f", "freeze")]
+        keys += [("?", "help"), ("q", "quit")]
         for key in _LEFT_AWAY:
             if sum(len(key) + len(word) + 2 for key, word in keys) <= self.size.width:
                 break
@@ -276,6 +285,12 @@ class WatchApp(App[int]):
 
     def _block(self, name: str) -> Block:
         return self.query_one(f"#{name}", Block)
+
+    def _now(self, latest: ViewState) -> str:
+        """How the scan in view is doing now: not what is shown while the picture is frozen."""
+        scan_id = self._scan_id(self._frozen[0] if self._frozen is not None else latest)
+        scan = latest.scans.get(scan_id) if scan_id is not None else None
+        return "unchanged" if scan is None else " ".join(reversed(STATES[scan.verdict]))
 
     def _scan_id(self, state: ViewState) -> str | None:
         """The chosen scan, else the latest to have begun."""
@@ -334,13 +349,17 @@ class WatchApp(App[int]):
         """Decide on a request that waits."""
         scan = self._scan()
         trigger = actions.proposed(scan) if scan is not None else None
-        if trigger is not None:
+        if trigger is None:
+            self.notify("No request waits for a decision.")
+        else:
             self._ask_person(actions.confirm(trigger))
 
     def action_do(self, name: str) -> None:
         """Acknowledge, note, mark shots, or ask the scanner."""
         scan = self._scan()
-        if scan is not None:
+        if scan is None:
+            self.notify("There is no scan yet.")
+        else:
             self._ask_person(_ACTIONS[name](scan))
 
     def _scan(self) -> ScanView | None:
@@ -355,8 +374,7 @@ class WatchApp(App[int]):
         fields = tuple(replace(f, value=self._initials) if f == INITIALS else f for f in action.fields)
 
         def told(problem: str | None) -> None:
-            text = f"{action.title}: {action.done}" if problem is None else f"Not done: {problem}"
-            self.call_from_thread(self.notify, text, severity="information" if problem is None else "error")
+            self.call_from_thread(self._told, action, self._initials, problem)
 
         def filled(answer: dict[str, str] | None) -> None:
             if answer is not None:
@@ -364,6 +382,16 @@ class WatchApp(App[int]):
                 act(action.request(answer), told)
 
         self.push_screen(Form(action.title, fields), filled)
+
+    def _told(self, action: actions.Action, initials: str, problem: str | None) -> None:
+        """What came of a request: a note that passes, and who has seen the verdict as long as it is the same."""
+        if problem is not None:
+            self.notify(f"Not done: {problem}", severity="error")
+            return
+        self.notify(action.done)
+        if action.seen is not None:
+            self._seen_by[action.seen[0]] = (action.seen[1], initials)
+            self._drawn = ()
 
 
 _ACTIONS: dict[str, Callable[[ScanView], actions.Action]] = {

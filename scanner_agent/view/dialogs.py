@@ -24,8 +24,13 @@ class Field:
     value: str = ""
 
 
-INITIALS = Field("initials", "Your initials", r"[A-Za-z0-9]{1,8}", "1 to 8 letters or digits")
-TEXT = Field("text", "Note (no name of a patient)", r".{1,500}", "1 to 500 characters")
+INITIALS = Field("initials", "Your initials", r"[A-Za-z0-9]{1,8}", "Your initials, please: 1 to 8 letters or digits")
+TEXT = Field("text", "Note (no name of a patient)", r".{1,500}", "Write a note of 1 to 500 characters")
+
+
+def _id(field: Field) -> str:
+    """Its widget's id, apart from the ids of the view below, whose style sheet holds for dialogs too."""
+    return f"field_{field.name}"
 
 
 class Form(ModalScreen[dict[str, str] | None]):
@@ -51,25 +56,25 @@ class Form(ModalScreen[dict[str, str] | None]):
             yield Static(self._title, markup=False)
             for field in self._fields:
                 yield Static(f"{field.label}:", markup=False)
-                yield Input(value=field.value, id=field.name, select_on_focus=True)
+                yield Input(value=field.value, id=_id(field), select_on_focus=True)
             yield Static("", id="problem", classes="problem", markup=False)
             yield Static("Enter: next, then send    Esc: cancel", markup=False)
 
     def on_mount(self) -> None:
         """Begin at the first field that is empty."""
-        empty = [field.name for field in self._fields if not field.value]
-        self.query_one(f"#{(empty or [self._fields[-1].name])[0]}", Input).focus()
+        empty = [field for field in self._fields if not field.value]
+        self.query_one(f"#{_id((empty or self._fields[-1:])[0])}", Input).focus()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Go to the next field that is not right; send when all are."""
-        values = {field.name: self.query_one(f"#{field.name}", Input).value.strip() for field in self._fields}
+        values = {field.name: self.query_one(f"#{_id(field)}", Input).value.strip() for field in self._fields}
         wrong = [field for field in self._fields if re.fullmatch(field.pattern, values[field.name]) is None]
         if not wrong:
             self.dismiss(values)
             return
-        here = event.input.id == wrong[0].name
-        self.query_one("#problem", Static).update(f"{wrong[0].label}: {wrong[0].hint}" if here else "")
-        self.query_one(f"#{wrong[0].name}", Input).focus()
+        here = event.input.id == _id(wrong[0])
+        self.query_one("#problem", Static).update(wrong[0].hint if here else "")
+        self.query_one(f"#{_id(wrong[0])}", Input).focus()
 
     def action_cancel(self) -> None:
         """Leave without doing anything."""
@@ -77,21 +82,23 @@ class Form(ModalScreen[dict[str, str] | None]):
 
 
 _HELP = """\
-The large word is the state of the scan:
-  … COLLECTING    too early to say        ✓ GOOD   keep going
-  ! WATCH         look: see the reason    ■ STOP   stop and do what it says
-  ? CANNOT JUDGE  a needed measurement is missing: no verdict, good or bad
-  ✕ NO LINK       the daemon is out of reach: the scan goes on, unseen here
-Below it: what to do, why, how far the scan is, and how it will end.
-%SD is the uncertainty of an amount (LCModel's scale); x marks shots left out.
+The large word says how the scan is doing:
+  … COLLECTING   too early to say        ✓ GOOD   keep going
+  ! WATCH        look: read the reason   ■ STOP   stop, do what it says
+  ? CANNOT JUDGE something it needs is missing: no verdict, good or bad
+  ✕ NO LINK      not connected: the scan itself goes on
+Below: what to do, why, how far the scan is, how it will probably end.
+A shot is one measurement (one TR); x marks shots that are left out.
+%SD is the uncertainty of an amount: the smaller, the better.
 
- s t m  spectrum / shots / metabolites     ⇥ ←→  another scan
- p      next sub-spectrum (OFF, difference) f     freeze the picture
- a      acknowledge: I have seen it         n     note for the record
- k      mark shots                          r     ask the scanner for something
- c      confirm or turn down a request      q     quit (the daemon goes on)
+ s t m  spectrum / shots / metabolites     a  I have seen it (initials)
+ p      next part of an edited scan        c  send a request, or not
+ Tab    another scan, also ← →             r  ask the scanner
+ f      freeze the picture, and go on      n  note for the record
+ k      note on some of the shots          q  quit (the check goes on)
 
-It advises; you decide. Esc closes this."""
+It advises; you decide. The scan goes on whatever happens here.
+Esc closes this."""
 
 
 class Help(ModalScreen[None]):

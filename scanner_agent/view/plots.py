@@ -30,6 +30,9 @@ _LABELS = {
     "Lac": ("Lac", 1.31),
     "Ace": ("Ace", 1.90),
 }
+PARTS = {"main": "main", "on": "ON", "off": "OFF", "difference": "diff"}
+"""Short names of the parts."""
+_TITLES = {"main": "Spectrum", "on": "ON spectrum", "off": "OFF spectrum", "difference": "Difference ON − OFF"}
 _RESIDUAL_SHARE = 0.22
 _MIN_TRACK_ROWS = 4
 
@@ -39,6 +42,7 @@ class Track:
     """One number over the shots. `limit` is drawn as a line."""
 
     title: str
+    """With the latest value."""
     shots: tuple[int, ...]
     values: tuple[float, ...]
     left_out: tuple[bool, ...]
@@ -85,13 +89,23 @@ def spectrum(
     return _text(figure, colour)
 
 
+def spectrum_title(part: SpectrumPart, *, colour: bool) -> str:
+    """What is drawn, each word in its line's colour."""
+    title = _TITLES.get(part.spectrum, part.spectrum)
+    if not part.fit:
+        return f"{title} (ppm)"
+    if not colour:
+        return f"{title} with fit (···), residual below (ppm)"
+    return f"{title} with \x1b[31mfit\x1b[0m, \x1b[32mresidual\x1b[0m below (ppm)"
+
+
 def scan_tracks(scan: ScanView) -> tuple[Track, ...]:
     """What changed over the shots: frequency, phase, amplitude, linewidth, S/N."""
     tracks = [scan.tracks[index] for index in sorted(scan.tracks)]
     made = []
-    for title, name in (("frequency Hz", "frequency_hz"), ("phase °", "phase_deg"), ("amplitude", "amplitude")):
-        rows = [(t.index, value, not t.used) for t in tracks if (value := getattr(t, name)) is not None]
-        made.append(_track(title, rows))
+    for name, unit, field in _PER_SHOT:
+        rows = [(t.index, value, not t.used) for t in tracks if (value := getattr(t, field)) is not None]
+        made.append(_track(name, unit, rows))
     points = [scan.history[index] for index in sorted(scan.history)]
     bounds = {(c.metric, c.metabolite): (c.minimum if c.minimum is not None else c.maximum) for c in scan.limits}
     widths = [(p.shot_index, p.fwhm_hz, False) for p in points if p.fwhm_hz is not None and p.shot_index is not None]
@@ -99,15 +113,25 @@ def scan_tracks(scan: ScanView) -> tuple[Track, ...]:
     in_ppm = bounds.get(("fwhm_ppm", None))
     if limit is None and in_ppm is not None and scan.header is not None:
         limit = in_ppm * scan.header.spectrometer_frequency_mhz
-    made.append(_track("linewidth Hz", widths, limit))
+    made.append(_track("linewidth", " Hz", widths, limit))
     snrs = [
         (p.shot_index, p.snr_lcmodel, False) for p in points if p.snr_lcmodel is not None and p.shot_index is not None
     ]
-    made.append(_track("S/N", snrs, bounds.get(("snr_lcmodel", None))))
+    made.append(_track("S/N", "", snrs, bounds.get(("snr_lcmodel", None))))
     return tuple(track for track in made if track.shots)
 
 
-def _track(title: str, rows: Sequence[tuple[int, float, bool]], limit: float | None = None) -> Track:
+_PER_SHOT = (
+    ("frequency", " Hz", "frequency_hz"),
+    ("phase", "°", "phase_deg"),
+    ("amplitude", "", "amplitude"),
+)
+
+
+def _track(name: str, unit: str, rows: Sequence[tuple[int, float, bool]], limit: float | None = None) -> Track:
+    title = f"{name} {_tick(rows[-1][1])}{unit}" if rows else name
+    if limit is not None:
+        title += f"  (limit {number(limit)}{unit})"
     return Track(title, tuple(r[0] for r in rows), tuple(r[1] for r in rows), tuple(r[2] for r in rows), limit)
 
 
@@ -120,11 +144,14 @@ def tracks(scan: ScanView, width: int, height: int, *, colour: bool) -> str:
     rows = max(1, min(math.ceil(len(shown) / columns), height // _MIN_TRACK_ROWS))
     shown = shown[: rows * columns]
     n_last = max(1, scan.n_planned or 0, max(max(t.shots) for t in shown) + 1)
-    each_height, each_width = height // rows, width // columns
+    each_height, each_width = max(min(_MIN_TRACK_ROWS, height // rows), (height - 1) // rows), width // columns
     cells = [_draw_track(track, n_last, each_width, each_height, colour=colour).splitlines() for track in shown]
     lines: list[str] = []
     for first in range(0, len(cells), columns):
         lines.extend("".join(parts) for parts in zip(*cells[first : first + columns], strict=True))
+    if len(lines) < height:
+        axis = " " * 7 + f"shot 1{n_last:>{each_width - 14}d} "
+        lines.append((axis * min(columns, len(shown))).rstrip())
     return "\n".join(lines)
 
 
@@ -143,15 +170,17 @@ def _draw_track(track: Track, n_shots: int, width: int, height: int, *, colour: 
             figure.draw(figure.signal([p[0] for p in pairs], [p[1] for p in pairs], marker=marker))
     margin = 0.08 * (high - low) or 0.1 * abs(high) or 1.0
     figure.ruler("y").lim(low - margin, high + margin)
-    figure.ruler("y").ticks([low, high], [number(low).rjust(6), number(high).rjust(6)])
+    figure.ruler("y").ticks([low, high], [_tick(low).rjust(6), _tick(high).rjust(6)])
     figure.ruler("x").lim(0.5, n_shots + 0.5)
     figure.ruler("x").ticks([], [])
     figure.axes(False)
     figure.axes(True, axis="y", side="left")
-    last = f"{track.title}  {number(track.values[-1])}"
-    if track.limit is not None:
-        last += f"  (limit {number(track.limit)})"
-    return last[:width].ljust(width) + "\n" + _text(figure, colour)
+    return track.title[:width].ljust(width) + "\n" + _text(figure, colour)
+
+
+def _tick(value: float) -> str:
+    """As many decimals as can be read at a glance."""
+    return f"{value:.{0 if abs(value) >= 100 else 1 if abs(value) >= 1 else 2}f}"
 
 
 def _figure(width: int, height: int) -> Any:

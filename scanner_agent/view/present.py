@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from scanner_agent.records import (
+    Advice,
     Forecast,
+    Health,
     Placement,
     Severity,
     TriggerState,
@@ -20,6 +22,15 @@ STATES = {
     Verdict.WATCH: ("WATCH", "!"),
     Verdict.STOP: ("STOP", "■"),
     Verdict.CANNOT_JUDGE: ("CANNOT JUDGE", "?"),
+}
+_DEEDS = {
+    Advice.EXTEND: "more shots",
+    Advice.RESHIM: "shim again",
+    Advice.REPRESCRIBE: "place the voxel again",
+    Advice.REPEAT: "run the scan again",
+    Advice.LOCALISE: "repeat the localiser",
+    Advice.LOCALISE: "repeat the localiser",
+    Advice.CHECK_HARDWARE: "check the hardware",
 }
 
 
@@ -49,10 +60,12 @@ def panel(state: ViewState, scan_id: str | None, at: float) -> Panel:
     scan = state.scans.get(scan_id) if scan_id is not None else None
     if scan is None:
         placed = state.placement
-        waiting = "Waiting for the first scan." if state.link is Link.CONNECTED else "Waiting for the daemon."
+        word, waiting = _NO_SCAN[state.link]
+        if state.link is Link.CONNECTED and _starting(state.health):
+            waiting = _GETTING_READY
         return Panel(
             title="no scan yet",
-            word="NO LINK" if state.link is Link.LOST else "COLLECTING",
+            word=word,
             symbol="✕" if state.link is Link.LOST else "…",
             style="lost" if state.link is Link.LOST else "waiting",
             advice=waiting if placed is None else f"{waiting} {_told(placed)}",
@@ -79,7 +92,7 @@ def panel(state: ViewState, scan_id: str | None, at: float) -> Panel:
         reasons = (_told(placed), *reasons)
     if state.link is Link.LOST and not scan.ended:
         # A verdict that can no longer change must not look alive.
-        advice = f"Connection to the daemon lost. Last known: {word} – {advice}"
+        advice = f"Not connected: the scan goes on unchecked. Last known: {word} – {advice}"
         word, symbol, style = "NO LINK", "✕", "lost"
     return Panel(
         title=_title(scan),
@@ -95,6 +108,18 @@ def panel(state: ViewState, scan_id: str | None, at: float) -> Panel:
         visit=_visit(state, scan),
         request=_request(scan),
     )
+
+
+_NO_SCAN = {
+    Link.CONNECTING: ("CONNECTING", "Looking for the quality check."),
+    Link.CONNECTED: ("WAITING", "Waiting for the first scan."),
+    Link.LOST: ("NO LINK", "The quality check does not answer. On its machine: scanner-agent run"),
+}
+_GETTING_READY = "Getting ready. A scan may begin: its shots are kept, the verdict comes later."
+
+
+def _starting(health: Health | None) -> bool:
+    return health is not None and not health.ready
 
 
 def _title(scan: ScanView) -> str:
@@ -148,7 +173,8 @@ def _because(reason: str) -> str:
 def _reasons(scan: ScanView, advice: str) -> tuple[str, ...]:
     """Why, most important first, without what the advice has said."""
     flagged = [f.text for f in scan.findings if f.severity is not Severity.NOTE]
-    broken = [limit_text(check) for check in current_limits(scan) if check.met is False]
+    so_far = "" if scan.ended else "So far "
+    broken = [so_far + limit_text(check) for check in current_limits(scan) if check.met is False]
     notes = [f.text for f in scan.findings if f.severity is Severity.NOTE]
     return tuple(text for text in flagged + broken + notes if text not in advice)
 
@@ -212,13 +238,13 @@ def _forecast_parts(forecast: Forecast) -> list[str]:
 def _alive(state: ViewState, scan: ScanView | None, at: float) -> tuple[str, bool]:
     if state.link is not Link.CONNECTED:
         since = "" if state.link_since is None else f" for {_duration(at - state.link_since)}"
-        text = f"daemon lost{since}, reconnecting" if state.link is Link.LOST else "connecting to the daemon"
+        text = f"not connected{since}, trying again" if state.link is Link.LOST else "connecting"
         return text, state.link is Link.LOST
     health = state.health
     if health is not None and health.state == "refusing":
-        return "daemon cannot keep shots: " + "; ".join(health.problems), True
+        return "shots cannot be kept: " + "; ".join(health.problems), True
     if scan is None or scan.last_shot_at is None:
-        return ("daemon is getting ready", False) if health is not None and not health.ready else ("connected", False)
+        return ("getting ready" if _starting(health) else "connected"), False
     if scan.ended:
         return ("scan ended" if scan.report is not None else "scan ended, the report is being made"), False
     waiting = health.shots_waiting if health is not None else 0
@@ -242,13 +268,22 @@ def tab_text(scan: ScanView) -> str:
     return f"{scan.scan_id} {symbol} {word}"
 
 
+def asked_for(advice: Advice, extend_shots: int | None = None) -> str:
+    """What is asked of the scanner side, in a few words."""
+    return (
+        f"{extend_shots} more shots" if advice is Advice.EXTEND and extend_shots else _DEEDS.get(advice, advice.value)
+    )
+
+
 def _request(scan: ScanView) -> str:
     texts = {
-        TriggerState.PROPOSED: "waits for your confirmation",
-        TriggerState.ACTIVE: "sent, not yet acknowledged by the scanner",
-        TriggerState.ACKNOWLEDGED: "acknowledged by the scanner",
-        TriggerState.EXPIRED: "expired",
-        TriggerState.WITHDRAWN: "withdrawn",
+        TriggerState.PROPOSED: "press c to send it to the scanner, or not",
+        TriggerState.ACTIVE: "sent, the scanner has not answered yet",
+        TriggerState.ACKNOWLEDGED: "taken over by the scanner",
+        TriggerState.EXPIRED: "expired, nobody took it over",
+        TriggerState.WITHDRAWN: "taken back",
     }
     latest = max(scan.triggers.values(), key=lambda trigger: trigger.created_at, default=None)
-    return "" if latest is None else f"Request to the scanner: {latest.text} – {texts[latest.state]}"
+    if latest is None:
+        return ""
+    return f"Request: {asked_for(latest.advice, latest.extend_shots)} – {texts[latest.state]}"

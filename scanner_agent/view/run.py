@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -78,7 +79,8 @@ def run_app(session: Session, *, scan_id: str | None = None, until: Callable[[Vi
     """The terminal application; ends when the person quits, or when `until` says so."""
     from scanner_agent.view.app import WatchApp
 
-    app = WatchApp(lambda: session.state, scan_id=scan_id, until=until, act=session.act)
+    colour = "NO_COLOR" not in os.environ  # Textual takes it away for itself
+    app = WatchApp(lambda: session.state, scan_id=scan_id, colour=colour, until=until, act=session.act)
     stopping = threading.Event()
     failures: list[ScannerAgentError] = []
 

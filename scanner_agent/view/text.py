@@ -37,10 +37,10 @@ def _details(scan: ScanView, width: int) -> list[str]:
     if checks:
         lines += ["", "Limits", *(f"  {check}" for check in checks)]
     for part in scan.parts:
-        lines += ["", f"Spectrum {part.spectrum} (ppm; residual below)"]
+        lines += ["", plots.spectrum_title(part, colour=False)]
         lines += plots.spectrum(part, scan.amounts, width, 14, colour=False).splitlines()
     if scan.tracks:
-        lines += ["", "Shots (x: left out)", *plots.tracks(scan, width, 12, colour=False).splitlines()]
+        lines += ["", "Shots (x: left out)", *plots.tracks(scan, width, 13, colour=False).splitlines()]
     table = table_lines(scan)
     return [*lines, "", *table] if table else lines
 

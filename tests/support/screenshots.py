@@ -47,6 +47,7 @@ async def main() -> None:
     proposal = after(states()["watch"], Update(results.trigger(), "scan-1", "trigger/scan-1"), NOW)
     await picture("watch_120x40", proposal, (120, 40))
     await picture("confirm", proposal, (80, 24), "c")
+    await picture("request", states()["watch"], (80, 24), "r")
     await picture("shots", states()["watch"], (80, 24), "t")
     await picture("table", states()["watch"], (80, 24), "m")
     await picture("help", states()["good"], (80, 24), "question_mark")

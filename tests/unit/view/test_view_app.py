@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
 from collections.abc import Callable
 
 import pytest
+from rich.style import Style
+from rich.text import Text
+from textual.containers import Vertical
 from textual.widgets import Input
 
-from scanner_agent.records import Advice
+from scanner_agent.records import Advice, TriggerState
 from scanner_agent.view.app import Block, WatchApp
 from scanner_agent.view.model import Update, ViewState, after
-from scanner_agent.view.present import STATES
+from scanner_agent.view.present import STATES, panel
 from tests.support import results
 from tests.support.views import NOW, states
 
@@ -58,21 +62,42 @@ async def test_each_state_at_each_size(name: str, size: tuple[int, int]) -> None
         assert lines[-1].endswith("q quit")
 
 
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+@pytest.mark.parametrize("name", list(states()))
+async def test_each_state_without_colour(name: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same words and symbols stand there, the plots have no colour of their own."""
+    app = app_of(states()[name])
+    async with app.run_test(size=size) as pilot:
+        await settle(pilot)
+        coloured = screen_text(app).splitlines()
+    monkeypatch.setenv("NO_COLOR", "1")
+    app = app_of(states()[name], colour=False)
+    async with app.run_test(size=size) as pilot:
+        await settle(pilot)
+        plain = screen_text(app).splitlines()
+        assert app.no_color
+        assert plain[:9] == coloured[:9]
+        assert plain[-1] == coloured[-1]
+        for block in ("spectrum", "shots"):
+            spans = (app.query_one(f"#{block}", Block)._shown or Text()).spans
+            assert not any(Style.parse(str(span.style)).color for span in spans)
+
+
 async def test_panes_by_key_where_only_one_fits() -> None:
     app = app_of(states()["watch"])
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
-        assert "main spectrum" in screen_text(app)
+        assert "Spectrum with" in screen_text(app)
         await pilot.press("t")
         await settle(pilot)
-        assert "frequency Hz" in screen_text(app)
-        assert "main spectrum" not in screen_text(app)
+        assert "frequency 4.7 Hz" in screen_text(app)
+        assert "Spectrum with" not in screen_text(app)
         await pilot.press("m")
         await settle(pilot)
         assert "± CRLB" in screen_text(app)
         await pilot.press("s")
         await settle(pilot)
-        assert "main spectrum" in screen_text(app)
+        assert "Spectrum with" in screen_text(app)
 
 
 async def test_all_panes_at_once_where_there_is_room() -> None:
@@ -80,7 +105,7 @@ async def test_all_panes_at_once_where_there_is_room() -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await settle(pilot)
         text = screen_text(app)
-        for part in ("main spectrum", "frequency Hz", "S/N", "± CRLB", "Limits", "Glu"):
+        for part in ("Spectrum with", "frequency 4.7 Hz", "S/N", "± CRLB", "Limits", "Glu"):
             assert part in text
 
 
@@ -96,6 +121,29 @@ async def test_resizing_draws_anew() -> None:
         text = screen_text(app)
         assert len(text.splitlines()) == 20
         assert "± CRLB" not in text
+
+
+async def test_any_size_after_any_other_is_whole() -> None:
+    """No row longer than the terminal, the state on top, the keys at the bottom; at a size seen before, as before."""
+    app = app_of(states()["stop"])
+    rng = random.Random(7)
+    sizes = [(80, 24), (200, 60), (40, 10), (110, 34), (109, 33), (20, 5), (300, 20), (50, 90)]
+    sizes += [(rng.randint(30, 180), rng.randint(8, 60)) for _ in range(4)] + [(80, 24)]
+    seen: dict[tuple[int, int], str] = {}
+    async with app.run_test(size=(80, 24)) as pilot:
+        for columns, rows in sizes:
+            await pilot.resize_terminal(columns, rows)
+            await settle(pilot)
+            text = screen_text(app)
+            lines = text.splitlines()
+            assert len(lines) == rows
+            assert max(map(len, lines)) <= columns
+            assert "last shot" in lines[0]
+            if rows >= 8:
+                assert lines[0].startswith("scan-1")
+                assert "■ STOP" in text or "█" in text
+                assert "q quit" in lines[-1]
+            assert seen.setdefault((columns, rows), text) == text
 
 
 async def test_scans_are_chosen_by_key_and_the_latest_is_shown_first() -> None:
@@ -118,11 +166,26 @@ async def test_freeze_holds_the_picture_while_the_state_goes_on() -> None:
         box[0] = states()["stop"]
         app.redraw()
         await settle(pilot)
-        assert screen_text(app).startswith("FROZEN")
+        assert "FROZEN, now ■ STOP – f: go on" in screen_text(app)
         assert app.query_one("#banner").has_class("good")
         await pilot.press("f")
         await settle(pilot)
         assert app.query_one("#banner").has_class("stop")
+        assert "FROZEN" not in screen_text(app)
+
+
+async def test_a_stop_behind_a_frozen_picture_still_rings() -> None:
+    box = [states()["good"]]
+    app = app_of(lambda: box[0])
+    rung: list[int] = []
+    app.bell = lambda: rung.append(1)  # type: ignore[method-assign]
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("f")
+        box[0] = states()["stop"]
+        for _ in range(3):
+            app.redraw()
+        assert rung == [1]
 
 
 async def test_an_unchanged_state_is_not_drawn_again() -> None:
@@ -153,11 +216,12 @@ async def test_it_ends_when_told() -> None:
     assert app.return_code == 0
 
 
-async def test_q_quits() -> None:
+@pytest.mark.parametrize("key", ["q", "ctrl+c"])
+async def test_what_ends_a_program_ends_the_view(key: str) -> None:
     app = app_of(states()["good"])
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
-        await pilot.press("q")
+        await pilot.press(key)
     assert app.return_code == 0
 
 
@@ -182,8 +246,16 @@ FORMS = {
     "a": ("ab", ("acknowledge", ("scan-1", "ab"))),
     "n": ("ab\ncoughed", ("note", ("scan-1", "ab", "coughed"))),
     "k": ("ab\n12-15\ncoughed", ("note", ("scan-1", "ab", "coughed", 11, 14))),
-    "r": ("ab\nextend\n16", ("request", ("scan-1", "ab", Advice.EXTEND, 16))),
+    "r": ("ab\n2\n16", ("request", ("scan-1", "ab", Advice.EXTEND, 16))),
     "c": ("yes\nab", ("confirm", ("trigger-1", "ab", True))),
+}
+
+LABELS = {
+    "a": ("I have seen WATCH",),
+    "n": ("Note (no",),
+    "k": ("Shots:", "Note (no"),
+    "r": ("1  run the scan again", "What, by its number:", "4  place the voxel again", "How many more shots"),
+    "c": ("yes or no",),
 }
 
 
@@ -212,6 +284,62 @@ async def test_a_key_opens_a_form_whose_answers_become_a_request(key: str) -> No
         assert app.query_one("#banner") is not None
 
 
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+@pytest.mark.parametrize("key", list(FORMS))
+async def test_a_form_shows_all_it_asks_and_is_no_larger(key: str, size: tuple[int, int]) -> None:
+    app = app_of(with_proposal(), act=Recorded().act)
+    async with app.run_test(size=size) as pilot:
+        await settle(pilot)
+        await pilot.press(key)
+        await settle(pilot)
+        fields = list(app.screen.query(Input))
+        assert {field.region.height for field in fields} == {1}
+        assert app.screen.query_one(Vertical).region.height <= 8 + 3 * len(fields)
+        text = screen_text(app)
+        assert text.count("┃") % 2 == 0
+        assert "Enter: next, then send    Esc: cancel" in text
+        for label in LABELS[key]:
+            assert label in text
+
+
+async def test_keys_that_find_nothing_say_so() -> None:
+    app = app_of(states()["waiting"], act=Recorded().act)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await settle(pilot)
+        await pilot.press("a")
+        await pilot.pause(0.1)
+        assert "There is no scan yet." in screen_text(app)
+
+
+async def test_who_has_seen_a_verdict_stands_there_until_it_changes() -> None:
+    recorded = Recorded()
+    box = [states()["stop"]]
+    app = app_of(lambda: box[0], act=recorded.act)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("a", "j", "d", "enter")
+        await settle(pilot)
+        await asyncio.to_thread(recorded.told.join)
+        app.redraw()
+        await settle(pilot)
+        assert "seen by jd" in screen_text(app).splitlines()[0]
+        box[0] = states()["watch"]
+        app.redraw()
+        await settle(pilot)
+        assert "seen by jd" not in screen_text(app)
+
+
+@pytest.mark.parametrize("trigger_state", list(TriggerState))
+@pytest.mark.parametrize("advice", [Advice.EXTEND, Advice.REPEAT, Advice.REPRESCRIBE, Advice.CHECK_HARDWARE])
+def test_a_request_s_line_fits_and_says_what_and_how_it_stands(advice: Advice, trigger_state: TriggerState) -> None:
+    trigger = results.trigger(advice=advice.value, state=trigger_state.value)
+    state = after(states()["watch"], Update(trigger, "scan-1", "trigger/scan-1"), NOW)
+    line = panel(state, "scan-1", NOW).request
+    assert line.startswith("Request: ")
+    assert len(line) <= 80
+    assert ("press c" in line) is (trigger_state is TriggerState.PROPOSED)
+
+
 async def test_a_form_insists_on_initials_and_can_be_left() -> None:
     recorded = Recorded()
     app = app_of(with_proposal(), act=recorded.act)
@@ -238,8 +366,8 @@ async def test_initials_are_remembered_and_a_refusal_is_told() -> None:
         assert "the daemon says no" in screen_text(app)
         await pilot.press("n")
         await settle(pilot)
-        assert app.screen.query_one("#initials", Input).value == "jd"
-        assert app.focused is app.screen.query_one("#text", Input)
+        assert app.screen.query_one("#field_initials", Input).value == "jd"
+        assert app.focused is app.screen.query_one("#field_text", Input)
 
 
 async def test_help_fits_the_smallest_terminal() -> None:
