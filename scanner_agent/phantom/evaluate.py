@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import f as f_distribution
 
 from scanner_agent.phantom.causes import Shift, likely_cause
-from scanner_agent.phantom.monitor import ALARM_RULES, BASELINE_RUNS, Monitor
+from scanner_agent.phantom.monitor import ALARM_RULES, BASELINE_RUNS, Course, watch
 from scanner_agent.phantom.rules import RULES
 from scanner_agent.phantom.series import Event, Run, SeriesKey
 from scanner_agent.phantom.values import kind_of, sort_key
@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 JOINT_RUNS = 50
-JOINT_PROBABILITY = 0.0005
+JOINT_PROBABILITY = 0.0002  # a run: one false alarm in a hundred years of weeks
 _JOINT_BLOCK = 50
 _JOINT_CLIP = 3.5
 
@@ -101,40 +101,16 @@ class Evaluation:
 
 def evaluate(series: SeriesKey, runs: Sequence[Run], events: Sequence[Event]) -> Evaluation:
     """Evaluate one series; `runs` in the order of measurement."""
-    return evaluate_all({series: runs}, {series: events})[0]
+    table = _table(series, runs, events)
+    begins = np.repeat(table.begins[:, None], len(table.names), axis=1)
+    return _evaluation(table, watch(table.charted, begins, np.array([kind_of(n).scale == "step" for n in table.names])))
 
 
 def evaluate_all(
     runs: Mapping[SeriesKey, Sequence[Run]], events: Mapping[SeriesKey, Sequence[Event]]
 ) -> list[Evaluation]:
-    """Evaluate many series together: every chart of every series is one column of the same monitor."""
-    tables = [_table(key, found, events.get(key, ())) for key, found in runs.items()]
-    width = sum(len(table.names) for table in tables)
-    length = max((len(table.runs) for table in tables), default=0)
-    x, reset = np.full((length, width), np.nan), np.zeros((length, width), dtype=bool)
-    at = 0
-    for table in tables:
-        n, m = table.charted.shape
-        x[:n, at : at + m] = table.charted
-        reset[:n, at : at + m] = table.begins[:, None]
-        at += m
-    monitor = Monitor(width)
-    z, centre, sd = (np.full((length, width), np.nan) for _ in range(3))
-    counts, rule, since = (np.zeros((length, width), dtype=np.int64) for _ in range(3))
-    alarmed = np.zeros((length, width), dtype=bool)
-    for i in range(length):
-        step = monitor.step(x[i], reset[i])
-        z[i], centre[i], sd[i], counts[i] = step.z, step.centre, step.sd, step.n_baseline
-        rule[i], since[i], alarmed[i] = step.new_rule, step.since, step.alarmed
-    found, at = [], 0
-    for table in tables:
-        n, m = table.charted.shape
-        part = (slice(0, n), slice(at, at + m))
-        found.append(
-            _evaluation(table, z[part], centre[part], sd[part], counts[part], rule[part], since[part], alarmed[part])
-        )
-        at += m
-    return found
+    """Evaluate many series."""
+    return [evaluate(key, found, events.get(key, ())) for key, found in runs.items()]
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,39 +159,30 @@ def _charted(names: Sequence[str], values: Floats, begins: Flags) -> Floats:
     return charted
 
 
-def _evaluation(
-    table: _Table,
-    z: Floats,
-    centre: Floats,
-    sd: Floats,
-    counts: NDArray[np.int64],
-    rule: NDArray[np.int64],
-    since: NDArray[np.int64],
-    alarmed: Flags,
-) -> Evaluation:
-    marks = _marks(z, table.segment)
+def _evaluation(table: _Table, course: Course) -> Evaluation:
+    marks = _marks(course.z, table.segment)
     charts = {
         name: Chart(
             name=name,
             values=table.values[:, column],
             charted=table.charted[:, column],
-            z=z[:, column],
-            centre=centre[:, column],
-            sd=sd[:, column],
-            n_baseline=counts[:, column],
-            alarmed=alarmed[:, column],
+            z=course.z[:, column],
+            centre=course.centre[:, column],
+            sd=course.sd[:, column],
+            n_baseline=course.n_baseline[:, column],
+            alarmed=course.alarmed[:, column],
             marks={rule_name: broken[:, column] for rule_name, broken in marks.items()},
         )
         for column, name in enumerate(table.names)
     }
     alarms = []
-    for raised, column in np.argwhere(rule >= 0):
+    for raised, column in np.argwhere(course.new_rule >= 0):
         name = table.names[column]
         if kind_of(name).alarms:
-            first = int(since[raised, column])
-            calm = np.flatnonzero(~alarmed[raised:, column])
+            first = int(course.since[raised, column])
+            calm = np.flatnonzero(~course.alarmed[raised:, column])
             last = len(table.runs) - 1 if calm.size == 0 else int(raised + max(calm[0] - 1, 0))
-            named = ALARM_RULES[rule[raised, column]]
+            named = ALARM_RULES[course.new_rule[raised, column]]
             alarms.append(_alarm(charts, name, named, int(raised), first, last))
     joint = _joint(charts, table.segment)
     for raised in np.flatnonzero(joint > 1.0):

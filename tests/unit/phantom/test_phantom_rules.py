@@ -7,7 +7,7 @@ import pytest
 
 from scanner_agent.phantom import rules
 from scanner_agent.phantom.evaluate import evaluate, evaluate_all
-from scanner_agent.phantom.monitor import BASELINE_RUNS, Monitor
+from scanner_agent.phantom.monitor import BASELINE_RUNS, watch
 from scanner_agent.phantom.series import Event
 from tests.support.phantom_runs import KEY, WEEK, make_runs
 
@@ -45,25 +45,54 @@ def test_patterns_by_hand() -> None:
     assert list(np.flatnonzero(rules.shewhart_3s(z))) == [6]
 
 
-@pytest.mark.parametrize("before", [20, 60])
-def test_false_alarms_of_one_chart_do_not_depend_on_the_age_of_the_baseline(before: int) -> None:
-    rng, charts = np.random.default_rng(before), 3000
-    monitor, alarms = Monitor(charts), 0
-    for index in range(before + 52):
-        step = monitor.step(rng.standard_normal(charts))
-        if index >= before:
-            alarms += int(np.count_nonzero(step.new_rule >= 0))
-    assert alarms / charts == pytest.approx(0.125, abs=0.025)
+@pytest.mark.parametrize("before", [20, 72])
+def test_false_alarms_of_one_chart_hardly_depend_on_the_age_of_the_baseline(before: int) -> None:
+    rng, charts = np.random.default_rng(before), 4000
+    course = watch(rng.standard_normal((before + 52, charts)))
+    assert np.count_nonzero(course.new_rule[before:] >= 0) / charts == pytest.approx(0.131, abs=0.02)
+
+
+@pytest.mark.parametrize(("size", "within"), [(1.0, 10), (2.0, 3)])
+def test_half_of_the_steps_are_found_in_time_with_two_years_of_baseline(size: float, within: int) -> None:
+    before, charts = 104, 2000
+    x = np.random.default_rng(3).standard_normal((before + within, charts))
+    x[before:] -= size
+    course = watch(x)
+    calm = ~course.alarmed[before - 1]
+    assert (course.new_rule[before:, calm] >= 0).any(axis=0).mean() > 0.51
 
 
 def test_nothing_is_said_while_the_baseline_is_built() -> None:
-    monitor = Monitor(1)
-    for index in range(BASELINE_RUNS):
-        step = monitor.step(np.array([100.0 if index == 12 else float(index % 3)]))
-        assert np.isnan(step.z[0])
-        assert step.new_rule[0] == -1
+    x = np.array([[100.0 if index == 12 else float(index % 3)] for index in range(BASELINE_RUNS)] + [[1.0]])
+    course = watch(x)
+    assert np.isnan(course.z[:BASELINE_RUNS]).all()
+    assert (course.new_rule == -1).all()
     # The one wild run is not part of the baseline.
-    assert monitor.step(np.array([1.0])).centre[0] == pytest.approx(1.0, abs=0.2)
+    assert course.centre[BASELINE_RUNS, 0] == pytest.approx(1.0, abs=0.2)
+
+
+def test_a_false_alarm_ends_and_one_wild_run_is_no_state() -> None:
+    x = np.random.default_rng(8).standard_normal((120, 1))
+    x[50:60] *= 0.5
+    x[60] = 8.0
+    course = watch(x)
+    assert course.new_rule[60, 0] == 0
+    assert course.alarmed[60, 0]
+    assert not course.alarmed[62, 0]
+    step = watch(np.concatenate([x[:50], x[50:] + np.where(np.arange(70) < 12, 3.0, 0.0)[:, None]]))
+    assert step.alarmed[55, 0]
+    assert not step.alarmed[119, 0]
+
+
+def test_the_frequency_s_steps_are_found_by_their_size_and_missing_runs_change_nothing() -> None:
+    x = np.random.default_rng(9).standard_normal((60, 1))
+    x[50] = 4.5
+    steps = watch(x, None, np.array([True]))
+    assert np.flatnonzero(steps.new_rule[:, 0] >= 0).tolist() == [50]
+    gaps = np.insert(x, 30, np.nan, axis=0)
+    with_gaps = watch(gaps, None, np.array([True]))
+    assert np.isnan(with_gaps.z[30, 0])
+    np.testing.assert_array_equal(np.delete(with_gaps.z, 30, axis=0), steps.z)
 
 
 @pytest.mark.parametrize(
