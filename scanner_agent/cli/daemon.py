@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scanner_agent.cli.progress import ProgressBar
+from scanner_agent.cli.progress import ProgressBar, say
 
 if TYPE_CHECKING:
     from scanner_agent.wire import ClientKeys
@@ -127,9 +127,9 @@ def send(
     else:
         if json_out is not None:
             Path(json_out).write_bytes(to_json(report) + b"\n")
-        print(f"{report.verdict.value.upper().replace('_', ' ')}: {report.advice_text}")
+        say(f"{report.verdict.value.upper().replace('_', ' ')}: {report.advice_text}")
         for finding in report.findings:
-            print(f"  {finding.kind.value} ({finding.severity.value}): {finding.text}")
+            say(f"  {finding.kind.value} ({finding.severity.value}): {finding.text}")
     raise typer.Exit(EXIT_CODES[report.verdict.value])
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from scanner_agent.cli.progress import say
 from scanner_agent.errors import ScannerAgentError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _READY_WITHIN_S = 300.0
 _REPORT_WITHIN_S = 120.0
+_STORY = "A simulated patient, two scans: in the first one the head moves half-way."
 _LOOK_S = 3.0
 """How long the end of a scan stays in view."""
 
@@ -79,7 +81,6 @@ def demo(
     A 32-coil PRESS scan, then a MEGA-PRESS scan, time compressed, go through real sockets to a daemon of their own
     (on free ports, in a temporary folder: a daemon that runs already is not disturbed).
     """
-    from scanner_agent.view.run import print_line
     from scanner_agent.view.session import Session
 
     with _daemon() as (url, process, log):
@@ -97,7 +98,9 @@ def demo(
             finally:
                 sending.end()
             reports = [scan.report for scan in session.state.scans.values() if scan.report is not None]
-            if len(reports) < len(PARTS):
+            if sending.left:
+                say("You left the demonstration before its end.")
+            elif len(reports) < len(PARTS):
                 raise DemoError(f"{len(reports)} of {len(PARTS)} reports came; the daemon says: {_last_words(log)}")
         finally:
             session.close()
@@ -105,9 +108,11 @@ def demo(
         from scanner_agent.view.text import report_lines
 
         for report in reports:
-            print_line(f"{report.scan.scan_id}:")
+            say(f"{report.scan.scan_id}:")
             for line in report_lines(report):
-                print_line(f"  {line}")
+                if not line.startswith("  note: "):  # for the physicist: in the report of a real scan
+                    say(f"  {line}")
+        say("It was all simulated, and is gone again. Next: `scanner-agent run`, and in another terminal `watch`.")
 
 
 @contextlib.contextmanager
@@ -120,8 +125,8 @@ def _daemon() -> Iterator[tuple[str, subprocess.Popen[bytes], Path]]:
         config.write_text(f'state_directory = "{state.as_posix()}"\n[listen]\nport = {port}\n', encoding="utf-8")
         with log.open("wb") as stream:
             process = subprocess.Popen(
-                [sys.executable, "-m", "scanner_agent", "run", "--config", str(config)],
-                stdin=subprocess.DEVNULL,
+                [sys.executable, "-m", "scanner_agent.cli.demo_daemon", folder],
+                stdin=subprocess.PIPE,  # its closing tells the daemon that this process is gone
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -135,6 +140,8 @@ def _daemon() -> Iterator[tuple[str, subprocess.Popen[bytes], Path]]:
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
+                if process.stdin is not None:
+                    process.stdin.close()
 
 
 def _free_ports() -> int:
@@ -157,13 +164,13 @@ def _wait_until_ready(session: Session, process: subprocess.Popen[bytes]) -> Non
     console = Console(stderr=True)
     began = time.monotonic()
     said = -10.0
-    status = console.status("starting the daemon") if console.is_terminal else contextlib.nullcontext()
+    status = console.status(_STORY) if console.is_terminal else contextlib.nullcontext()
     with status:
         while (health := session.state.health) is None or not health.ready:
             elapsed = time.monotonic() - began
             if process.poll() is not None or elapsed > _READY_WITHIN_S:
                 raise DemoError(f"the daemon did not become ready within {_READY_WITHIN_S:g} s")
-            text = f"the daemon compiles its kernels (the first start only): {elapsed:.0f} s"
+            text = f"{_STORY} Getting ready (a minute or so the first time): {elapsed:.0f} s"
             if console.is_terminal:
                 status.update(text)  # type: ignore[union-attr]
             elif elapsed - said >= 10.0:
@@ -178,6 +185,7 @@ def _show(session: Session, sending: _Sending) -> None:
     until = _Ending(sending)
     if sys.stdout.isatty():
         run_app(session, until=until)
+        sending.left = not until.reached
     else:
         follow_lines(session, print_line, until=until)
 
@@ -199,6 +207,8 @@ class _Sending:
     next_scan: threading.Event = field(default_factory=threading.Event)
     stop: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
+    left: bool = False
+    """A person has quit the view before the end."""
 
     def start(self) -> None:
         """Begin to make the scans; they are played once `ready` is set."""
@@ -262,8 +272,13 @@ class _Ending:
     seen: dict[str, float] = field(default_factory=dict)
     count: int = 0
     counted_at: float = 0.0
+    reached: bool = False
 
     def __call__(self, state: ViewState) -> bool:
+        self.reached = self._is_over(state)
+        return self.reached
+
+    def _is_over(self, state: ViewState) -> bool:
         now = time.monotonic()
         for name, scan in state.scans.items():
             if scan.report is not None:

@@ -1,6 +1,21 @@
-"""The progress bar of commands that take their time."""
+"""What commands say while they work and at their end: a progress bar, lines that wrap between words."""
 
 from __future__ import annotations
+
+import shutil
+import sys
+import textwrap
+
+
+def say(line: str) -> None:
+    """One line to stdout; in a terminal it wraps between words, as far in as it began."""
+    if not sys.stdout.isatty():
+        print(line, flush=True)
+        return
+    inset = " " * (len(line) - len(line.lstrip()) + 2)
+    width = shutil.get_terminal_size().columns
+    rows = textwrap.wrap(line, width, subsequent_indent=inset, drop_whitespace=True) if len(line) > width else [line]
+    print("\n".join(rows), flush=True)
 
 
 class ProgressBar:

@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from tests.support import live
+
+DEMONSTRATION = """
+import json, sys, threading
+from scanner_agent.cli.demo import _daemon
+with _daemon() as (url, process, log):
+    print(json.dumps([process.pid, str(log.parent)]), flush=True)
+    threading.Event().wait()
+"""
+
+
+def test_a_killed_demonstration_leaves_nothing_behind() -> None:
+    demonstration = subprocess.Popen([sys.executable, "-c", DEMONSTRATION], stdout=subprocess.PIPE, text=True)
+    assert demonstration.stdout is not None
+    pid, folder = json.loads(demonstration.stdout.readline())
+    live.eventually(lambda: (Path(folder) / "state" / "lock").exists())
+    demonstration.kill()
+    demonstration.wait()
+    demonstration.stdout.close()
+    live.eventually(lambda: not Path(folder).exists())
+    live.eventually(lambda: not Path(f"/proc/{pid}").exists())
 
 
 @pytest.mark.slow
