@@ -34,11 +34,8 @@ def recipe_of(kind: str, rng: np.random.Generator) -> Recipe:
     if kind == "noisy":
         return replace(recipe, noise=float(np.exp(rng.uniform(np.log(0.1), np.log(2.0)))))
     if kind == "spoilt":
-        way = int(rng.integers(3))
-        if way == 0:
-            return replace(recipe, noise=float(np.exp(rng.uniform(np.log(0.6), np.log(6.0)))))
-        if way == 1:
-            return replace(recipe, crop=float(rng.uniform(0.6, 0.85)), noise=float(rng.uniform(0.05, 0.4)))
+        if rng.random() < 0.5:
+            return replace(recipe, noise=float(np.exp(rng.uniform(np.log(0.8), np.log(6.0)))))
         stretch = 1.0 + rng.choice([-1, 1], 3) * rng.uniform(0.05, 0.12, 3)
         return replace(recipe, stretch=(stretch[0], stretch[1], stretch[2]), warp_mm=float(rng.uniform(3.0, 8.0)))
     if kind == "other head":

@@ -15,10 +15,12 @@ _STALE_S = 600.0
 class Line:
     """One watch's dealings with the daemon. A daemon that is away is said, and ends nothing."""
 
-    def __init__(self, url: str, scan_id: str | None, initials: str, keys: ClientKeys | None) -> None:
-        """`scan_id`: the scan that all results belong to; None: found anew for each."""
+    def __init__(
+        self, url: str, scan_id: str | None, initials: str, keys: ClientKeys | None, patience_s: float = 60.0
+    ) -> None:
+        """`scan_id`: the scan that all results belong to; None: found anew for each. `patience_s`: for the journal."""
         self._url, self._scan_id, self._initials, self._keys = url, scan_id, initials, keys
-        self._began = time.monotonic()
+        self._began, self._patience_s = time.monotonic(), patience_s
 
     def scan_now(self) -> ScanHeader | None:
         """The scan that a localiser made now belongs to: under way, or with a shot since this watch began.
@@ -44,7 +46,7 @@ class Line:
         scan_id = self._scan_id or (scan.scan_id if scan is not None else None)
         try:
             with ControlClient(self._url, keys=self._keys) as control:
-                control.placement(scan_id, self._initials, result)
+                control.placement(scan_id, self._initials, result, patience_s=self._patience_s)
         except ScannerAgentError as error:
             return f"not on record: {error}"
         return "on record, of no scan (before the spectroscopy)" if scan_id is None else f"on record of scan {scan_id}"
