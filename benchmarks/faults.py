@@ -1,16 +1,15 @@
 """The daemon under faults: kills, power cuts, bad networks, foreign bytes, long runs, load.
 
-    python benchmarks/faults.py kill|real|power|network|fuzz|soak|load|all [--fast]
+    python benchmarks/faults.py kill|real|restart|power|network|fuzz|soak|realsoak|load|realload [--fast]
 
-All on 127.0.0.1, in a folder of its own. `--fast`: a tenth or less of each.
+All on 127.0.0.1, in a folder of its own; all campaigns if none is named. `real…`: with the real pipeline instead of
+a small one. `--fast`: a tenth or less of each.
 """
 
 from __future__ import annotations
 
 import os
-import random
 import resource
-import signal
 import sys
 import tempfile
 import time
@@ -19,21 +18,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 from common import ROOT, machine, table, write_json
 
 sys.path.insert(0, str(ROOT))
 
 from scanner_agent.errors import RemoteProtocolError
-from scanner_agent.pipeline import start_pipeline
-from scanner_agent.records import EndStatus, ScanEnd, ScanReport
-from scanner_agent.simulate import simulate_scan
-from scanner_agent.wire import ControlClient, ShotSender, wait_for_report
+from scanner_agent.wire import ControlClient
 from scanner_agent.wire.codec import decode_request
 from tests.support import faults, live
 from tests.support.fuzz import mutated
 from tests.support.proxy import MessageProxy, TcpProxy
+from tests.support.real import COMMAND, kill_real, load_real, restart_run
 from tests.support.soak import load_run, soak_run
 from tests.system.test_faults import power_cut
 from tests.system.test_fuzz_live import throw
@@ -70,52 +66,41 @@ def kill(folder: Path, fast: bool) -> dict[str, Any]:
     return result
 
 
-def _same_numbers(report: ScanReport) -> dict[str, Any]:
-    """A report without its times and its place in the audit record."""
-    numbers: dict[str, Any] = msgspec.to_builtins(report)
-    del numbers["timing"], numbers["provenance"]["audit_head"], numbers["provenance"]["audit_count"]
-    return numbers
-
-
 def real(folder: Path, fast: bool) -> dict[str, Any]:
     """Kills of the real daemon with the real pipeline; reports against an uninterrupted run in this process."""
-    rng = random.Random(5)
-    n_scans, kills_each = (1, 3) if fast else (4, 5)
-    command = (sys.executable, "-m", "scanner_agent", "run", "--config")
-    daemon = live.Daemon(folder, command=command).start()
-    same = 0
-    kills: Counter[str] = Counter()
-    try:
-        for number in range(n_scans):
-            scan = simulate_scan("motion_step", seed=number, n_coils=4, n_points=1024, n_shots=16)
-            shots = list(scan.shots())
-            pipeline = start_pipeline(scan.header, lambda shots=shots: iter(shots))
-            for shot in shots:
-                pipeline.add(shot)
-            end = ScanEnd(scan_id=scan.header.scan_id, status=EndStatus.COMPLETE, n_shots=16)
-            expected = _same_numbers(pipeline.finish(end))
-            with ShotSender(scan.header, daemon.url) as sender:
-                for i, shot in enumerate(shots):
-                    sender.send(shot)
-                    if i % (len(shots) // kills_each) != 1:
-                        continue
-                    sender.pump(rng.uniform(0.5, 6.0))
-                    target = rng.choice(("ingest", "worker"))
-                    kills[target] += 1
-                    worker = faults.worker_pid(daemon)
-                    if target == "worker" and worker is not None:
-                        os.kill(worker, signal.SIGKILL)
-                    elif target == "ingest":
-                        daemon.kill()
-                        daemon.start()
-                sender.end(n_shots=16)
-            report, _ = wait_for_report(daemon.url, scan.header.scan_id, 600.0)
-            same += report is not None and _same_numbers(report) == expected
-    finally:
-        if daemon.process is not None:
-            daemon.stop()
-    assert same == n_scans
-    return {"scans": n_scans, "kills": dict(kills), "reports equal to the uninterrupted ones": same}
+    outcome = kill_real(folder, 6 if fast else 60, seed=int(os.environ.get("SEED", "5")))
+    result = {
+        "kills": dict(outcome.kills),
+        "of these while the worker was ready": outcome.at_work,
+        "scans, four at once": outcome.n_scans,
+        "shots": outcome.n_shots,
+        "messages sent again": outcome.resent,
+        "reports missing": outcome.reports_missing,
+        "reports different": outcome.reports_different,
+        "journal entries doubled": outcome.entries_doubled,
+        "assessments missing": outcome.entries_missing,
+        "rate of a damaging kill, 95 % bound": upper_bound(sum(outcome.kills.values())),
+    }
+    bad = (outcome.reports_missing, outcome.reports_different, outcome.entries_doubled, outcome.entries_missing)
+    assert not any(bad), result
+    return result
+
+
+def restart(folder: Path, fast: bool) -> dict[str, Any]:
+    """From `exec` to the first acknowledgement after `kill -9`, with the real worker starting beside it."""
+    n = 5 if fast else 20
+    result: dict[str, Any] = {}
+    for label, n_ended, open_mb in (("empty spool", 0, 0), ("300 ended scans, 64 MB under way", 300, 64)):
+        place = folder / label.split()[0]
+        place.mkdir()
+        rows = restart_run(place, n, n_ended, open_mb)
+        seconds, cpu = (np.array([row[name] for row in rows]) for name in ("seconds", "cpu_s"))
+        result[label] = {
+            "s: median, max": [float(np.median(seconds)), float(seconds.max())],
+            "above 1 s": f"{int((seconds > 1.0).sum())} of {n}",
+            "processor time of ingest, s: median, max": [float(np.median(cpu)), float(cpu.max())],
+        }
+    return result
 
 
 def power(folder: Path, fast: bool) -> dict[str, Any]:
@@ -204,20 +189,45 @@ def soak(folder: Path, fast: bool) -> dict[str, Any]:
     return result
 
 
+def realsoak(folder: Path, fast: bool) -> dict[str, Any]:
+    """The same with the real pipeline; `SCANS`: how many of 100 shots."""
+    n_scans = int(os.environ.get("SCANS", "20" if fast else "500"))
+    result = soak_run(folder, n_scans, 100, COMMAND)
+    print(table(["shots", "ack p50 ms", "p99 ms", "ingest MB", "worker MB", "files", "threads"], result["tenths"]))
+    return result
+
+
 def load(folder: Path, fast: bool) -> dict[str, Any]:
     result = load_run(folder, fast)
     print(table(["coils x points", "senders", "shots/s", "MB/s", "ack p50 ms", "p99 ms"], result["rows"]))
     return result
 
 
+def realload(folder: Path, fast: bool) -> dict[str, Any]:
+    """More and more scans at once, a shot each TR of 2 s, until p99 of shot to assessment passes one TR."""
+    rows: list[dict[str, float]] = []
+    for n_scans in (8, 32) if fast else (4, 16, 32, 48, 64, 96, 128, 192, 256):
+        place = folder / str(n_scans)
+        place.mkdir()
+        rows.append(load_real(place, n_scans, 8 if fast else 16, 2.0))
+        print({name: round(value, 1) for name, value in rows[-1].items()}, flush=True)
+        if rows[-1]["p99 ms"] > 2000.0:
+            break
+    print(table(list(rows[0]), [list(row.values()) for row in rows]))
+    return {"rows": [list(row.values()) for row in rows]}
+
+
 CAMPAIGNS: dict[str, Callable[[Path, bool], dict[str, Any]]] = {
     "kill": kill,
     "real": real,
+    "restart": restart,
     "power": power,
     "network": network,
     "fuzz": fuzz,
     "soak": soak,
+    "realsoak": realsoak,
     "load": load,
+    "realload": realload,
 }
 
 

@@ -109,16 +109,17 @@ def _checksum(before: int, meta: bytes, payload: bytes, tag: bytes) -> int:
 
 
 def read_frame(fd: int, place: Place, stop: int) -> Frame | None:
-    """The frame at a place, or None where no whole and sound frame ends by `stop`."""
-    head = os.pread(fd, _HEAD.size, place.offset)
-    if len(head) < _HEAD.size:
-        return None
-    mark, n_meta, n_payload, checksum, tag = _HEAD.unpack(head)
-    end = place.offset + _HEAD.size + n_meta + n_payload
-    if mark != _MARK or max(n_meta, n_payload) > MAX_FRAME_BYTES or end > stop:
-        return None
-    meta = os.pread(fd, n_meta, place.offset + _HEAD.size)
-    payload = os.pread(fd, n_payload, place.offset + _HEAD.size + n_meta)
+    """The frame at a place, or None where no whole and sound frame ends by `stop`. Raises `SpoolError`."""
+    with spool_errors("cannot read back"):  # a disk that fails; what is there but wrong gives None
+        head = os.pread(fd, _HEAD.size, place.offset)
+        if len(head) < _HEAD.size:
+            return None
+        mark, n_meta, n_payload, checksum, tag = _HEAD.unpack(head)
+        end = place.offset + _HEAD.size + n_meta + n_payload
+        if mark != _MARK or max(n_meta, n_payload) > MAX_FRAME_BYTES or end > stop:
+            return None
+        meta = os.pread(fd, n_meta, place.offset + _HEAD.size)
+        payload = os.pread(fd, n_payload, place.offset + _HEAD.size + n_meta)
     if len(meta) != n_meta or len(payload) != n_payload:
         return None
     if _checksum(place.checksum, meta, payload, tag) != checksum:
@@ -135,8 +136,9 @@ def read_frames(fd: int, place: Place = START, stop: int | None = None) -> Itera
 
 
 def has_kind(fd: int, kind: bytes) -> bool:
-    """Whether a file begins as one of this kind does."""
-    return os.pread(fd, _KIND_BYTES, 0) == kind.ljust(_KIND_BYTES, b"\0")
+    """Whether a file begins as one of this kind does. Raises `SpoolError`."""
+    with spool_errors("cannot read back"):
+        return os.pread(fd, _KIND_BYTES, 0) == kind.ljust(_KIND_BYTES, b"\0")
 
 
 class FramedFile:

@@ -184,7 +184,9 @@ class Spool:
             return self.scans[key]
         for suffix in _SUFFIXES:
             path = self.directory / f"{key}{suffix}"
-            if path.exists():
+            with spool_errors("the spool cannot be looked into"):
+                there = path.exists()
+            if there:
                 if key in self.problems:
                     raise SpoolError(self.problems[key])
                 self._close_finished()

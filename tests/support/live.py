@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -100,9 +102,18 @@ def eventually(check: Callable[[], bool], timeout_s: float = 20.0) -> None:
         time.sleep(0.02)
 
 
-def wait_ready(daemon: Daemon) -> None:
+def wait_ready(daemon: Daemon, timeout_s: float = 20.0) -> None:
     with ControlClient(daemon.url, timeout_s=20.0) as control:
-        eventually(lambda: control.health().ready)
+        eventually(lambda: control.health().ready, timeout_s)
+
+
+def stored_reports(database: Path) -> set[str]:
+    """Scans with a report in the results; read without the store's own code, which would make the file."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+            return {str(row[0]) for row in connection.execute("SELECT scan_id FROM reports")}
+    except sqlite3.OperationalError:
+        return set()
 
 
 def header(scan_id: str, **changes: object) -> ScanHeader:

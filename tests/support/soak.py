@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from scanner_agent.records import ScanHeader, Shot, ShotKind
+from scanner_agent.simulate import simulate_scan
 from scanner_agent.wire import ControlClient, ShotSender, wait_for_report
 from tests.support import live
-from tests.support.faults import worker_pid
+from tests.support.faults import wait_worked_off, worker_pid
 
 
 def _state(pid: int) -> tuple[float, int, int]:
@@ -61,22 +64,36 @@ def send_timed(url: str, scan: ScanHeader, shots: list[Shot], window: int = 8) -
     return times
 
 
-def soak_run(folder: Path, n_scans: int, n_shots: int) -> dict[str, Any]:
-    """Scans one after the other as fast as they are acknowledged, retention on, results stored."""
+def soak_run(folder: Path, n_scans: int, n_shots: int, command: Sequence[str] | None = None) -> dict[str, Any]:
+    """Scans one after the other as fast as they are acknowledged, retention on, results stored.
+
+    `command`: the real daemon, which is sent a simulated scan instead of noise.
+    """
     block = _block(8, 2048)
+    simulated = None
+    if command is not None:
+        simulated = simulate_scan("still", seed=1, n_coils=8, n_points=2048, n_shots=n_shots)
     tables = "[spool]\nmax_bytes = 400000000\nfree_space_floor_bytes = 1000000\njournal_max_bytes = 40000000"
     rows: list[list[object]] = []
     memory: list[float] = []
-    with live.running(folder, tables=tables) as daemon:
-        live.wait_ready(daemon)
+    daemon = live.Daemon(folder, tables=tables) if command is None else live.Daemon(folder, "", tables, command=command)
+    daemon.start()
+    try:
+        live.wait_ready(daemon, 120.0)
         assert daemon.process is not None
         times: list[float] = []
         for i in range(n_scans):
-            scan = live.header(f"soak-{i:04d}", n_coils=8, n_points=2048, n_shots_planned=n_shots)
-            times += send_timed(daemon.url, scan, _shots(scan, n_shots, block))
+            if simulated is None:
+                scan = live.header(f"soak-{i:04d}", n_coils=8, n_points=2048, n_shots_planned=n_shots)
+                shots = _shots(scan, n_shots, block)
+            else:
+                scan = msgspec.structs.replace(simulated.header, scan_id=f"soak-{i:04d}")
+                shots = [msgspec.structs.replace(shot, scan_id=scan.scan_id) for shot in simulated.shots()]
+            times += send_timed(daemon.url, scan, shots)
             if (i + 1) % max(1, n_scans // 10) == 0:
-                report, _ = wait_for_report(daemon.url, scan.scan_id, 120.0)
+                report, _ = wait_for_report(daemon.url, scan.scan_id, 3600.0)
                 assert report is not None
+                wait_worked_off(daemon, 3600.0)
                 ingest, worker = _state(daemon.process.pid), _state(worker_pid(daemon) or 0)
                 ms = np.array(times) * 1000
                 p50, p99 = float(np.percentile(ms, 50)), float(np.percentile(ms, 99))
@@ -84,10 +101,14 @@ def soak_run(folder: Path, n_scans: int, n_shots: int) -> dict[str, Any]:
                 rows.append([(i + 1) * n_shots, p50, p99, ingest[0], worker[0], files, threads])
                 memory.append(ingest[0] + worker[0])
                 times = []
+                print(rows[-1], flush=True)
         with ControlClient(daemon.url) as control:
             restarts = control.health().worker_restarts
         spool_mb = sum(path.stat().st_size for path in (daemon.state / "spool").iterdir()) / 1e6
         journal_mb = sum(path.stat().st_size for path in (daemon.state / "journal").iterdir()) / 1e6
+    finally:
+        if daemon.process is not None:
+            daemon.stop()
     return {
         "tenths": rows,
         "scans": n_scans,
