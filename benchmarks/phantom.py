@@ -21,7 +21,7 @@ from scanner_agent.phantom.evaluate import Evaluation, evaluate, evaluate_all
 from scanner_agent.phantom.monitor import watch
 from scanner_agent.phantom.series import Run, SeriesKey
 from scanner_agent.phantom.values import kind_of, sort_key
-from tests.support.phantom_runs import KEY, TRUTH, make_runs
+from tests.support.phantom_runs import KEY, make_runs
 
 DATES = ("2016-11-11", "2017-09-04", "2018-07-06", "2018-08-20", "2018-11-19")
 
