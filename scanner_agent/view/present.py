@@ -29,7 +29,6 @@ _DEEDS = {
     Advice.REPRESCRIBE: "place the voxel again",
     Advice.REPEAT: "run the scan again",
     Advice.LOCALISE: "repeat the localiser",
-    Advice.LOCALISE: "repeat the localiser",
     Advice.CHECK_HARDWARE: "check the hardware",
 }
 

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from scanner_agent.errors import SourceError
-from scanner_agent.records import Quality, ScanReport, Verdict, WindowPoint
+from scanner_agent.records import Placement, PlacementResult, Quality, ScanReport, Verdict, WindowPoint
 from scanner_agent.report.charts import charts
 from scanner_agent.report.html import STATES, html_page, write_html
 from scanner_agent.report.mrsinmrs import NOT_RECORDED, mrsinmrs
@@ -126,3 +126,16 @@ def test_no_field_of_a_report_can_hold_a_patient(page: str) -> None:
     fields = set(re.findall(r'"(\w+)":', base64.b64decode(re.search(r"base64,([^\"]+)", page).group(1)).decode()))  # type: ignore[union-attr]
     forbidden = ("patient", "birth", "sex", "age", "weight_kg", "institution", "physician", "operator", "subject")
     assert not [f for f in fields if any(word in f.lower().split("_") for word in forbidden)]
+
+
+def test_a_localiser_s_result_stands_beside_the_report() -> None:
+    result = PlacementResult(
+        state="moved", text="The head has <moved>.", centre_displacement_mm=6.54, share_inside=0.6,
+        consoles={"Siemens": "Position L1.0"},
+    )  # fmt: skip
+    placement = Placement(placement_id="p", scan_id="scan-1", made_at=0.0, initials="AB", result=result)
+    part = own_part(html_page(results.report(), [placement]))
+    assert "AB: The head has &lt;moved&gt;." in part
+    assert "<td>6.5</td>" in part
+    assert "Position L1.0" in part
+    assert "Where the voxel was" not in own_part(html_page(results.report()))

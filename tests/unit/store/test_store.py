@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from scanner_agent import store as store_module
 from scanner_agent.errors import StoreError
-from scanner_agent.records import EndStatus, Health, ScanEnd, Verdict
+from scanner_agent.records import EndStatus, Health, Placement, PlacementResult, ScanEnd, Verdict
 from scanner_agent.store import Store
 from tests.support.results import assessments, health, report, scan_header
 
@@ -137,3 +137,13 @@ def test_migration_leaves_a_schema_that_each_version_can_undo(tmp_path: Path) ->
     tables = set(sa.inspect(engine).get_table_names())
     assert {"scans", "shots", "assessments", "metabolites", "findings", "reports"} <= tables
     engine.dispose()
+
+
+def test_a_localiser_s_result_is_kept_once_beside_the_scan(store: Store) -> None:
+    result = PlacementResult(state="not_moved", text="It lies still.")
+    placement = Placement(placement_id="p", scan_id="later", made_at=5.0, initials="AB", result=result)
+    before = Placement(placement_id="q", made_at=1.0, initials="AB", result=result)
+    for cursor, record in ((1, placement), (2, before), (3, placement)):
+        assert store.apply(cursor, record)
+    assert store.placements("later") == [placement]
+    assert store.placements("other") == []
