@@ -22,7 +22,7 @@ from scanner_agent.wire import (
     wait_for_report,
 )
 from scanner_agent.wire.sockets import client_socket
-from tests.support import live
+from tests.support import faults, live
 from tests.support.proxy import TcpProxy
 
 
@@ -132,17 +132,22 @@ def test_a_revoked_key_is_cut_off_at_every_socket_and_others_stay(keyed: Keyed) 
 
 
 def test_an_eavesdropper_sees_no_plaintext_and_replaying_does_nothing(keyed: Keyed) -> None:
-    port = keyed.daemon.port
-    proxy = TcpProxy(port)
+    port, between = keyed.daemon.port, live.free_port()
+    proxies = [TcpProxy(port + i, port=between + i) for i in range(3)]  # ingest, publish and control
+    url = f"tcp://127.0.0.1:{between}"
     try:
-        _send(keyed, "secret-scan", keyed.sender, url=f"tcp://127.0.0.1:{proxy.port}")
+        _send(keyed, "secret-scan", keyed.sender, url=url)
+        report, _ = wait_for_report(url, "secret-scan", 20.0, keys=keyed.all)
+        assert report is not None
     finally:
-        proxy.close()
-    captured = bytes(proxy.captured)
+        for proxy in proxies:
+            proxy.close()
+    captured = bytes(proxies[0].captured)
     assert len(captured) > 3000
+    assert all(len(proxy.captured) > 200 for proxy in proxies)
     scan = live.header("secret-scan")
     for plain in (b"secret-scan", b"scan_id", b"metabolite", live.shot(scan, 0).data.tobytes()[:16]):
-        assert plain not in captured
+        assert all(plain not in proxy.captured for proxy in proxies)
     with socket.create_connection(("127.0.0.1", port)) as replay:
         replay.settimeout(5.0)
         replay.sendall(captured)
@@ -199,19 +204,30 @@ def test_an_oversize_frame_closes_the_connection_and_nothing_else(tmp_path: Path
             assert sender.acknowledged == 1
 
 
-def test_a_peer_that_drips_its_handshake_is_cut_off(tmp_path: Path) -> None:
-    with live.running(tmp_path) as daemon, socket.create_connection(("127.0.0.1", daemon.port)) as drip:
-        drip.settimeout(0.25)
-        began = time.monotonic()
-        greeting = b"\xff" + bytes(8) + b"\x7f\x03\x01NULL" + bytes(48)
-        try:
-            for i in range(60):
-                drip.sendall(greeting[i : i + 1])
+def test_peers_that_drip_their_handshake_or_a_message_are_cut_off(tmp_path: Path) -> None:
+    greeting = b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(16) + b"\0" + bytes(31)
+    ready = b"\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER\x08Identity\x00\x00\x00\x00"
+    with (
+        live.running(tmp_path) as daemon,
+        socket.create_connection(("127.0.0.1", daemon.port)) as shaking,
+        socket.create_connection(("127.0.0.1", daemon.port)) as sending,
+    ):
+        sending.sendall(greeting + bytes([4, len(ready)]) + ready)
+        sending.sendall(b"\x02" + (1_000_000).to_bytes(8, "big"))  # a long frame, of which little comes
+        left = {shaking: greeting, sending: bytes(1000)}
+        for peer in left:
+            peer.settimeout(0.125)
+        deadline = time.monotonic() + 20.0
+        while left:
+            assert time.monotonic() < deadline, "a peer was not cut off"
+            for peer, data in list(left.items()):
                 try:
-                    if drip.recv(100) == b"":
-                        break
+                    peer.sendall(data[:1])
+                    left[peer] = data[1:] or b"x"
+                    if peer.recv(1000) == b"":
+                        del left[peer]
                 except TimeoutError:
                     continue
-        except OSError:
-            pass
-        assert time.monotonic() - began < 8.0
+                except OSError:
+                    del left[peer]
+        faults.send_scan(daemon.url, live.header("undisturbed"), 2)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scanner_agent.durable import Files, Frame, FramedFile, read_frames
+from scanner_agent.durable import START, Files, Frame, FramedFile, has_kind, read_frame, read_frames
 from scanner_agent.errors import SpoolError
 
 KIND = b"test-kind"
@@ -138,3 +138,13 @@ def test_what_failed_to_sync_is_forgotten(tmp_path: Path) -> None:
     file.sync()
     file.close()
     assert [f.meta for f in _open(tmp_path / "a")[1]] == [b"one", b"three"]
+
+
+def test_a_disk_that_cannot_be_read_is_an_error_and_no_torn_tail(tmp_path: Path) -> None:
+    fd = os.open(tmp_path, os.O_RDONLY)  # reading a folder fails as a broken disk does
+    try:
+        for read in (lambda: read_frame(fd, START, 10**6), lambda: has_kind(fd, KIND)):
+            with pytest.raises(SpoolError, match="cannot read back"):
+                read()
+    finally:
+        os.close(fd)

@@ -1,0 +1,60 @@
+"""The options of the daemon's sockets, as docs/operating.md and wire/sockets.py give reasons for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import zmq
+
+from scanner_agent.config import AgentConfig, Listen, Security
+from scanner_agent.daemon.sockets import Sockets
+from tests.support.live import eventually, free_port
+
+
+@pytest.fixture
+def sockets(tmp_path: Path) -> Iterator[Sockets]:
+    config = AgentConfig(state_directory=str(tmp_path), listen=Listen(port=free_port()), security=Security(curve=True))
+    opened = Sockets(config)
+    yield opened
+    opened.close()
+
+
+def test_every_socket_is_bounded_and_notices_dead_and_slow_peers(sockets: Sockets) -> None:
+    limits = AgentConfig().wire
+    for socket, most_bytes, queue in (
+        (sockets.ingest, limits.max_payload_bytes, limits.max_queued_messages),
+        (sockets.publish, 4096, 1000),
+        (sockets.control, 65536, limits.max_queued_messages),
+    ):
+        assert socket.getsockopt(zmq.MAXMSGSIZE) == most_bytes
+        assert socket.getsockopt(zmq.SNDHWM) == socket.getsockopt(zmq.RCVHWM) == queue
+        assert socket.getsockopt(zmq.LINGER) == 0
+        assert socket.getsockopt(zmq.HANDSHAKE_IVL) == 3000
+        assert socket.getsockopt(zmq.HEARTBEAT_IVL) == 2000
+        assert socket.getsockopt(zmq.HEARTBEAT_TIMEOUT) == socket.getsockopt(zmq.HEARTBEAT_TTL) == 6000
+
+
+def test_every_socket_has_its_own_domain_and_enforces_it(sockets: Sockets) -> None:
+    for name in ("ingest", "publish", "control"):
+        socket = getattr(sockets, name)
+        assert socket.getsockopt(zmq.MECHANISM) == zmq.CURVE
+        assert socket.getsockopt(zmq.CURVE_SERVER) == 1
+        assert socket.getsockopt(zmq.ZAP_DOMAIN).rstrip(b"\0") == name.encode()
+        assert socket.getsockopt(zmq.ZAP_ENFORCE_DOMAIN) == 1
+    eventually(sockets.rebind_publish)  # the port is free when libzmq has closed the old socket
+    assert sockets.publish.getsockopt(zmq.ZAP_DOMAIN).rstrip(b"\0") == b"publish"
+
+
+def test_ingest_loads_no_science_and_nothing_else_that_takes_time() -> None:
+    """It has to acknowledge within a second of its start."""
+    heavy = "numba llvmlite scipy sqlalchemy alembic rich.console textual nibabel pydicom matplotlib plotly SimpleITK"
+    program = (
+        "import sys, scanner_agent.cli, scanner_agent.daemon.ingest;"
+        f"print(*[name for name in {heavy.split()} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
