@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import http.server
 import json
 import os
 import sys
+import threading
+import time
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -13,6 +19,8 @@ from scanner_agent.records import Trigger, TriggerState
 from scanner_agent.view.session import Session
 from scanner_agent.wire import ControlClient, ShotSender
 from tests.support import live
+from tests.support.kill_campaign import own_protocols
+from tests.support.kill_campaign import run as run_kills
 from tests.support.trigger_campaign import Campaign, faults
 
 
@@ -140,6 +148,67 @@ def test_a_command_sink_that_dies_is_called_again_also_after_the_daemon_died(tmp
         assert "trigger_dry_run" in events(daemon)
         with ControlClient(daemon.url) as control:
             live.eventually(lambda: not [p for p in control.health().problems if "sink" in p or "python" in p])
+
+
+class Hook(http.server.BaseHTTPRequestHandler):
+    """Takes nothing the first time; checks the signature as docs/operating.md tells a receiver to."""
+
+    secret = b"shared by daemon and console"
+    taken: ClassVar[list[dict[str, object]]] = []
+    refusals = 0
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        at, signature = (part.split("=", 1)[1] for part in self.headers["Scanner-Agent-Signature"].split(","))
+        right = hmac.new(Hook.secret, at.encode() + b"." + body, hashlib.sha256).hexdigest()
+        genuine = hmac.compare_digest(right, signature) and abs(time.time() - int(at)) < 300
+        if genuine and Hook.refusals:
+            Hook.taken.append(json.loads(body))
+        Hook.refusals += not Hook.taken
+        self.send_response(204 if Hook.taken else 503)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *arguments: object) -> None:
+        """Say nothing."""
+
+
+def test_a_site_s_protocol_in_mode_auto_reaches_every_sink_without_a_person(tmp_path: Path) -> None:
+    Hook.taken, Hook.refusals = [], 0
+    folder = tmp_path / "sink"
+    folder.mkdir()
+    (tmp_path / "sink.py").write_text(SINK)
+    (tmp_path / "secret").write_bytes(Hook.secret)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hook) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        tables = (
+            "[[triggers.sinks]]\nkind = 'command'\nretry_s = 0.1\n"
+            f"options = {{ arguments = [{sys.executable!r}, {str(tmp_path / 'sink.py')!r}, {str(folder)!r}] }}\n"
+            "[[triggers.sinks]]\nkind = 'webhook'\nretry_s = 0.1\n"
+            f"options = {{ url = 'http://127.0.0.1:{server.server_port}/hook', "
+            f"secret_file = {str(tmp_path / 'secret')!r} }}\n"
+        )
+        with live.running(tmp_path, own_protocols(tmp_path / "protocols"), tables) as daemon:
+            live.wait_ready(daemon)
+            send_stopping(daemon, "auto-1", echo_time_s=0.035, repetition_time_s=3.0)
+            live.eventually(lambda: "trigger_acknowledged" in events(daemon))
+            assert set(events(daemon)) == {
+                "trigger_active", "trigger_delivered", "trigger_not_delivered", "trigger_acknowledged"
+            }  # fmt: skip
+            assert events(daemon).count("trigger_delivered") == 2
+            (told,) = Hook.taken
+            assert (told["scan_id"], told["advice"], told["state"]) == ("auto-1", "repeat", "active")
+            assert (folder / "acts").read_text() == "repeat\n"
+            # The shipped protocol, which asks a person, still holds for other scans.
+            send_stopping(daemon, "ask-1", echo_time_s=0.030, repetition_time_s=2.0)
+            assert the_trigger(daemon, TriggerState.PROPOSED).scan_id == "ask-1"
+        server.shutdown()
+
+
+def test_kills_of_real_processes_act_on_each_trigger_exactly_once(tmp_path: Path) -> None:
+    outcome = run_kills(tmp_path, 3, seed=5)
+    assert outcome.faults == []
+    assert outcome.daemon_kills == len(outcome.acts) == 3
 
 
 def test_a_wrong_sink_stops_the_start_in_one_line(tmp_path: Path) -> None:

@@ -199,6 +199,23 @@ def plugin(monkeypatch: pytest.MonkeyPatch) -> Sink:
     return Sink(kind="pigeon", options={"coop": 3}, retry_s=0.01)
 
 
+def test_an_installed_package_adds_a_sink(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its entry point alone, as `pip install` would leave it."""
+    made = tmp_path / "pigeon_sink-1.0.dist-info"
+    made.mkdir()
+    (made / "METADATA").write_text("Metadata-Version: 2.1\nName: pigeon-sink\nVersion: 1.0\n")
+    (made / "entry_points.txt").write_text("[scanner_agent.sinks]\ncarrier = pigeon_sink:Carrier\n")
+    (tmp_path / "pigeon_sink.py").write_text(
+        "class Carrier:\n"
+        "    def __init__(self, *, coop):\n        self.coop, self.got = coop, []\n"
+        "    def deliver(self, trigger, timeout_s):\n        self.got.append((trigger.trigger_id, timeout_s))\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    carrier = make_deliverer(Sink(kind="carrier", options={"coop": 3}))
+    carrier.deliver(active(), 2.0)
+    assert (carrier.coop, carrier.got) == (3, [("trigger-1", 2.0)])  # type: ignore[attr-defined]
+
+
 def collected(delivery: Delivery, n: int) -> list[Attempt]:
     found: list[Attempt] = []
     deadline = time.monotonic() + 20
