@@ -28,6 +28,8 @@ _OFF_SHARE = {"MM09": 0.5, "MM12": 0.9, "MM14": 0.9, "MM17": 0.9, "MM20": 1.0, "
 # ON 1.9 / OFF 1.5 ppm, symmetric about 1.7: what is coupled to 1.7 ppm looks the same in both.
 _SYMMETRIC_OFF_SHARE = {"MM09": 1.0, "MM12": 0.9, "MM14": 0.2, "MM17": 0.1, "MM20": 1.0, "MM3co": 1.0}
 _CO_EDITED_TE_S = 0.068
+# MM20's line at 3.0 ppm is no part of what the pulse saturates: editing makes MM3co of it, which is counted by itself.
+_SATURATED_BELOW_PPM = 2.6
 
 
 @dataclass(frozen=True)
@@ -183,9 +185,12 @@ def voxel_signals(
             total += subject.amounts_mm[name] * metabolite_weight(name, timing) * own * chosen.fid(name)
         return total
 
-    def macromolecules(shares: Mapping[str, float]) -> Complex:
+    def macromolecules(shares: Mapping[str, float], *, edited: bool = False) -> Complex:
         total = np.zeros(sampling.n_points, dtype=np.complex128)
         for name, amount in subject.macromolecules.items():
+            lines = MACROMOLECULES[name]
+            if edited and name != "MM3co":
+                lines = tuple(line for line in lines if line[0] < _SATURATED_BELOW_PPM)
             reference = _CO_EDITED_TE_S if name == "MM3co" else 0.035
             weight = shares.get(name, 0.0) * macromolecule_weight(timing, reference)
             if weight:
@@ -193,7 +198,7 @@ def voxel_signals(
                     amount
                     * weight
                     * gaussian_fid(
-                        MACROMOLECULES[name],
+                        lines,
                         sampling.n_points,
                         sampling.dwell_time_s,
                         sampling.spectrometer_frequency_mhz,
@@ -218,7 +223,8 @@ def voxel_signals(
         off_share = _SYMMETRIC_OFF_SHARE if symmetric else _OFF_SHARE
         tissue = {
             "off": common * (metabolites("off", known) + macromolecules(off_share) + background),
-            "edit": common * (on_off + macromolecules({n: _ON_SHARE[n] - off_share[n] for n in _ON_SHARE})),
+            "edit": common
+            * (on_off + macromolecules({n: _ON_SHARE[n] - off_share[n] for n in _ON_SHARE}, edited=True)),
             "saturation": common * (metabolites("on", saturated) - metabolites("off", saturated)),
         }
         plain = "off"
