@@ -60,17 +60,38 @@ IN_VIVO_RATIOS = (
 
 MM3CO_FWHM_HZ = 14.0
 """Width of the co-edited macromolecule at 3.0 ppm, Hz."""
+GABA_PULSE_PPM, MM3CO_PULSE_PPM, PULSE_NEAR_PPM = 1.9, 1.5, 0.25
+"""Editing pulses at these places edit GABA, and make macromolecules at 1.7 ppm look the same in ON and OFF."""
 
 
-def edited_terms(spectrometer_frequency_mhz: float) -> tuple[GaussianTerm, ...]:
-    """Macromolecules that a GABA-edited difference keeps; MM3co is 14 Hz wide at any field."""
-    return (
-        GaussianTerm("MM09", ((0.915, 0.085, 3.0),)),
-        GaussianTerm("MM3co", ((3.0, MM3CO_FWHM_HZ / spectrometer_frequency_mhz, 2.0),)),
-    )
+def edited_terms(
+    spectrometer_frequency_mhz: float, edit_pulse_ppm: tuple[float, float] | None = None
+) -> tuple[GaussianTerm, ...]:
+    """Macromolecules of a difference, ON - OFF, with pulses at `edit_pulse_ppm` (ON, OFF; None: GABA+ editing).
+
+    Co-edited: MM09, and MM3co (14 Hz wide at any field) unless OFF is edited symmetrically about 1.7 ppm. Those under
+    the ON pulse are saturated there, so they are negative, as NAA is: left out, they bend the baseline under GABA.
+    """
+    on, off = edit_pulse_ppm or (GABA_PULSE_PPM, 7.5)
+    terms = [GaussianTerm("MM09", ((0.91, 0.14, 3.0),))]
+    if abs(on - GABA_PULSE_PPM) > PULSE_NEAR_PPM:
+        return tuple(terms)
+    if abs(off - MM3CO_PULSE_PPM) > PULSE_NEAR_PPM:
+        terms.append(GaussianTerm("MM3co", ((3.0, MM3CO_FWHM_HZ / spectrometer_frequency_mhz, 2.0),)))
+        terms.append(GaussianTerm("MM14", ((1.43, 0.17, -2.0),)))
+    terms.append(GaussianTerm("MM17", ((1.67, 0.15, -2.0),)))
+    terms.append(GaussianTerm("MM20", ((2.08, 0.15, -1.33), (2.25, 0.20, -0.33), (1.95, 0.15, -0.33))))
+    return tuple(terms)
 
 
-EDITED_RATIOS = (SoftRatio("MM3co", "GABA", 1.0, 0.3),)
+FIXED_WIDTH = ("MM3co",)
+"""Its width is known by itself: MM09's says nothing about it."""
+EDITED_RATIOS = (
+    SoftRatio("MM3co", "GABA", 1.0, 0.3),
+    SoftRatio("MM17", "MM20", 0.25, 0.2),
+    SoftRatio("MM14", "MM20", 0.15, 0.15),
+)
+"""MM17 and MM14 over MM20: as without editing, times what pulses of 14-20 ms at 1.9 ppm saturate of them."""
 
 
 def gaussian_fid(

@@ -12,6 +12,7 @@ from scipy.interpolate import BSpline
 from scanner_agent.basis import BasisSet
 from scanner_agent.fit.macromolecules import (
     EDITED_RATIOS,
+    FIXED_WIDTH,
     IN_VIVO_RATIOS,
     IN_VIVO_TERMS,
     GaussianTerm,
@@ -19,7 +20,7 @@ from scanner_agent.fit.macromolecules import (
     edited_terms,
     gaussian_fid,
 )
-from scanner_agent.fit.parameters import Prior, make_prior
+from scanner_agent.fit.parameters import Prior, make_prior, natural_width_hz
 from scanner_agent.fit.settings import FitSettings
 from scanner_agent.mrs.axes import WATER_PPM, time_axis
 
@@ -80,7 +81,9 @@ class PreparedBasis:
     probes: NDArray[np.complex128]
     """(n_probes, n_band): macromolecules that the fit was told not to use; whether the data hold them is tested."""
     widths_hz: NDArray[np.float64]
-    """(n_terms - n_metabolites,) FWHM of the macromolecules and lipids."""
+    """(n_terms - n_metabolites,) FWHM of the macromolecules and lipids; 0 where it is not to change."""
+    natural_width_hz: float
+    """Lorentzian FWHM that metabolites have by themselves; what goes beyond it is the shim's, and everybody's."""
     prior: Prior
     """Of the non-linear parameters."""
     splines: NDArray[np.float64]
@@ -174,7 +177,7 @@ def prepare(
     ratios: tuple[SoftRatio, ...] = ()
     probes: tuple[GaussianTerm, ...] = ()
     if not settings.phantom:
-        known = edited_terms(f0) if settings.edited else IN_VIVO_TERMS
+        known = edited_terms(f0, basis.edit_pulse_ppm) if settings.edited else IN_VIVO_TERMS
         known = tuple(t for t in known if any(low < line[0] < high for line in t.lines))
         if settings.macromolecules:
             terms = known
@@ -213,6 +216,7 @@ def prepare(
     widths_hz = np.array([f0 * t.mean_fwhm_ppm for t in terms if t.name in final_names])
     if widths_hz.size:
         lasting[-widths_hz.size :] = np.minimum(lasting[-widths_hz.size :], GAUSSIAN_LASTS / widths_hz)
+        widths_hz[np.isin(final_names[-widths_hz.size :], FIXED_WIDTH)] = 0.0
     columns *= _support(signed, lasting)
     probe_columns *= _support(signed, np.array([GAUSSIAN_LASTS / (f0 * t.mean_fwhm_ppm) for t in probes]))
 
@@ -239,7 +243,8 @@ def prepare(
         columns=columns,
         probes=probe_columns,
         widths_hz=widths_hz,
-        prior=make_prior(sum(1 for n in final_names if n in names), f0, settings.phantom),
+        natural_width_hz=natural_width_hz(f0),
+        prior=make_prior(sum(1 for n in final_names if n in names), f0, settings),
         splines=splines,
         spline_gram=splines.T @ splines,
         roughness=difference.T @ difference,

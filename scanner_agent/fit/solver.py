@@ -94,6 +94,8 @@ def _shape(problem: Problem, p: Parameters) -> NDArray[np.complex128]:
     shifts, widths = np.zeros(n_terms), np.zeros(n_terms)
     shifts[:n] = p.shifts_hz
     widths[:n] = p.widths_hz + p.shared[LORENTZ] - prep.damping_hz
+    # What the shim adds widens macromolecules as well; the T2 of metabolites is not theirs.
+    widths[n:] = p.shared[LORENTZ] - prep.natural_width_hz
     fids = shaped(prep.columns, common, shifts, widths, prep.band_step_s, prep.n_positive)
     if prep.widths_hz.size and p.shared[MM_WIDTH] != 0.0:
         fids[n:] *= np.exp(np.outer(-GAUSS_RATE * p.shared[MM_WIDTH] * prep.widths_hz**2, t * t))
@@ -216,7 +218,7 @@ def jacobian(problem: Problem, linear: Linear) -> NDArray[np.float64]:
     rows[PHASE1] = -model.imag * (prep.ppm - PHASE_PIVOT_PPM)
     rows[SHIFT] = -2 * np.pi * (timed.sum(axis=0) + rest).imag
     rows[GAUSS] = gauss.real
-    rows[LORENTZ] = -np.pi * timed.sum(axis=0).real
+    rows[LORENTZ] = -np.pi * (timed.sum(axis=0) + rest).real
     wider = (prep.widths_hz**2) @ fids[n:]
     rows[MM_WIDTH] = fft(-GAUSS_RATE * t * t * wider)[prep.window].real / problem.unit
     rows[N_GLOBAL : N_GLOBAL + n] = -2 * np.pi * timed.imag
