@@ -47,7 +47,10 @@ const seen = new IntersectionObserver((entries) => entries.forEach((entry) => {
   if (!entry.isIntersecting) return;
   seen.unobserve(entry.target);
   const chart = CHARTS[Number(entry.target.dataset.chart)];
-  Plotly.newPlot(entry.target, chart.data ?? controlChart(chart), chart.layout, { responsive: true, displaylogo: false,
-    plotlyServerURL: "", modeBarButtonsToRemove: ["sendChartToCloud", "lasso2d", "select2d"] });
+  // On a phone the legend would take half the height; the page's head says what the colours mean.
+  const layout = chart.data || innerWidth > 600 ? chart.layout : { ...chart.layout, showlegend: false };
+  Plotly.newPlot(entry.target, chart.data ?? controlChart(chart), layout, { responsive: true, displaylogo: false,
+    displayModeBar: matchMedia("(hover: hover)").matches && "hover", plotlyServerURL: "",
+    modeBarButtonsToRemove: ["sendChartToCloud", "lasso2d", "select2d"] });
 }), { rootMargin: "600px" });
 document.querySelectorAll(".chart").forEach((place) => seen.observe(place));

@@ -80,7 +80,10 @@ def page(evaluations: Sequence[Evaluation]) -> str:
     from plotly.offline import get_plotlyjs
 
     drawn: list[dict[str, Any]] = []
-    body = [f"<h1>Phantom charts</h1><p>{len(evaluations)} series, {sum(len(e.runs) for e in evaluations)} runs</p>"]
+    body = [
+        f"<h1>Phantom charts</h1><p>{len(evaluations)} series, {sum(len(e.runs) for e in evaluations)} runs. "
+        "Blue: a run; grey: baseline and ± 3 SD; red: alarm; amber ring: a classical rule is broken.</p>"
+    ]
     if len(evaluations) > 1:
         links = (f'<a href="#s{i}">{escape(str(e.series))}</a>' for i, e in enumerate(evaluations))
         body += [f"<nav>{''.join(links)}</nav>", "<h2>Scanners compared</h2>", _compared(evaluations, drawn)]
@@ -139,7 +142,7 @@ def _layout(height: int, label: str, **changes: Any) -> dict[str, Any]:
         "plot_bgcolor": "white",
         "hovermode": "closest",
         "legend": {"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0},
-        "xaxis": {"type": "date", "gridcolor": "#eeeeee"},
+        "xaxis": {"type": "date", "gridcolor": "#eeeeee", "automargin": True},
         "yaxis": {"title": {"text": label, "font": {"size": 12}}, "gridcolor": "#eeeeee", "zeroline": False},
     } | changes
 
@@ -236,6 +239,10 @@ def _compared(evaluations: Sequence[Evaluation], drawn: list[dict[str, Any]]) ->
         np.array([run.measured_at for run in e.runs]).astype("datetime64[s]").astype("datetime64[M]")
         for e in evaluations
     ]
+    # Only what tells them apart: all four names are too long for a legend.
+    keys = [msgspec.structs.astuple(e.series) for e in evaluations]
+    differ = [place for place in range(4) if len({key[place] for key in keys}) > 1]
+    labels = [" · ".join(key[place] for place in differ) for key in keys]
     parts = []
     for name in names:
         data = []
@@ -249,7 +256,7 @@ def _compared(evaluations: Sequence[Evaluation], drawn: list[dict[str, Any]]) ->
                     "mode": "lines+markers",
                     "x": x.astype(str).tolist(),
                     "y": y.tolist(),
-                    "name": str(evaluation.series),
+                    "name": labels[number],
                     "line": {"color": _COLOURS[number % len(_COLOURS)], "width": 1},
                     "showlegend": len(evaluations) <= len(_COLOURS),
                 }

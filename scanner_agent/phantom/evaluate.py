@@ -208,6 +208,8 @@ def _shifts(charts: Mapping[str, Chart], first: int, last: int) -> dict[str, Shi
     """Change of every value between its baseline at `first` and the mean of the runs from there to `last`."""
     shifts = {}
     for name, chart in charts.items():
+        if first and chart.alarmed[first - 1] and kind_of(name).alarms:
+            continue  # it changed before, for another reason
         centre, sd = chart.centre[first], chart.sd[first]
         runs = chart.charted[first : last + 1]
         n = int(np.isfinite(runs).sum())

@@ -157,7 +157,7 @@ def _watch(
                     side_of = 0 if z >= 0.0 else 1
                     since = i
                     if not by_single:
-                        since = calm_at[side_of] + 1
+                        since = _change_point(z_out, calm_at[side_of] + 1, i)
                         n, mean, m2 = int(kept[side_of, 0]), kept[side_of, 1], kept[side_of, 2]
                         n_waiting = 0
                 if not alarmed:
@@ -184,6 +184,19 @@ def _remember(side: int, run: int, n: int, mean: float, m2: float, calm_at: Ints
     kept[side, 0] = n
     kept[side, 1] = mean
     kept[side, 2] = m2
+
+
+@njit
+def _change_point(z: Floats, earliest: int, latest: int) -> int:
+    """Most likely first run of a lasting step, from `earliest` to `latest` (the sum's last zero alone comes early)."""
+    best, most, total, n = latest, -1.0, 0.0, 0
+    for run in range(latest, earliest - 1, -1):
+        if not np.isnan(z[run]):
+            total += z[run]
+            n += 1
+            if total * total / n > most:
+                best, most = run, total * total / n
+    return best
 
 
 @njit

@@ -45,7 +45,7 @@ _KINDS = (
     _kind("water_fwhm_fitted_hz", "water linewidth, fitted (Hz)", "log"),
     _kind("water_lorentz_share", "water line, Lorentzian share"),
     _kind("water_amplitude_per_ml", "water amplitude per ml", "log", alarms=True),
-    _kind("residual_water", "residual water / unsuppressed", "log", alarms=True),
+    _kind("residual_water", "residual water / water", "log", alarms=True),
     _kind("snr_reference", "S/N of the largest line", "log", alarms=True),
     _kind("fwhm_hz", "metabolite linewidth (Hz)", "log"),
     _kind("frequency_drift_hz_per_min", "drift in the run (Hz/min)"),
