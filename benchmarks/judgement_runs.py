@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from scanner_agent.judge import FitSummary, Judge, Judgement, ScanContext, ShotSigns
+from scanner_agent.mrs.chain import ShotEstimate
 from scanner_agent.pipeline import start_pipeline
 from scanner_agent.records import EndStatus, Finding, Forecast, ScanEnd, Severity, Verdict
 from scanner_agent.scan_protocol import ScanProtocol, match_protocol
@@ -126,7 +127,7 @@ def by_signs(scan: SimulatedScan, scenario: str, seed: int, protocol: ScanProtoc
     judge = Judge(scan.header, chosen)
     steps, signs, spent = [], [], 0.0
     for estimate in model.estimates:
-        sign = ShotSigns(**{name: getattr(estimate, name) for name in _SIGN_FIELDS})
+        sign = _signs(estimate)
         signs.append(sign)
         begin = time.thread_time()
         wanted = judge.observe(sign)
@@ -136,7 +137,7 @@ def by_signs(scan: SimulatedScan, scenario: str, seed: int, protocol: ScanProtoc
         said = judge.assess(fit, context)
         spent += time.thread_time() - begin
         steps.append(Step(sign.shot_index, said.verdict, said.findings, said.forecast))
-    poses = judge.settle(signs)
+    poses = judge.settle([_signs(estimate) for estimate in model.settled()])
     fits = {pose: fit for pose, shots in enumerate(poses) if (fit := _fit(model, shots)) is not None}
     final = judge.finish(fits, _context(model, len(signs)))
     return Outcome(
@@ -152,6 +153,10 @@ def by_signs(scan: SimulatedScan, scenario: str, seed: int, protocol: ScanProtoc
         excitations_per_shot=int(scan.maker.parts.setup.n_excitations),
         judge_ms=1e3 * spent / max(len(signs), 1),
     )
+
+
+def _signs(estimate: ShotEstimate) -> ShotSigns:
+    return ShotSigns(**{name: getattr(estimate, name) for name in _SIGN_FIELDS})
 
 
 def _fit(model: SignModel, shots: tuple[int, ...]) -> FitSummary | None:

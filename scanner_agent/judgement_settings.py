@@ -127,9 +127,11 @@ class JudgementSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     subtraction_noise: Annotated[float, Meta(ge=0)]
     """What noise alone makes of it at most, times S/N (LCModel)."""
     late_energy_z: Annotated[float, Meta(gt=0)]
-    """Late-FID energy, z, that marks a spurious echo in a shot."""
+    """Energy late in the FID or of a passing echo, z, that marks a spurious echo in a shot."""
     spurious_echo_fraction: Annotated[float, Meta(gt=0, le=1)]
     """Part of the shots with such energy worth a `watch`, 0-1."""
+    echo_sum_z: Annotated[float, Meta(gt=0)]
+    """Sum of the last 32 shots' echo signs over the root of their number, z, that marks a weak one."""
     coil_noise_log_step: Annotated[float, Meta(gt=0)]
     """Change of one channel's log noise variance against the others' that is a fault."""
 

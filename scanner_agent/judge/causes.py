@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -34,6 +35,7 @@ def all_causes(seen: Seen, motion: Sequence[Cause]) -> list[Cause]:
     return sorted(_with_their_consequences(found), key=lambda cause: _ORDER[cause.severity])
 
 
+_ECHO_SHOTS = 32
 _WRONG_LOG_ODDS = 3.0
 _WRONGLY_EDITED_SHOTS = 3
 _ORDER = {Severity.STOP: 0, Severity.WATCH: 1, Severity.NOTE: 2}
@@ -206,26 +208,34 @@ def _editing(seen: Seen) -> list[Cause]:
 
 
 def _spurious_echo(seen: Seen) -> list[Cause]:
+    """Energy that the other shots have not: surely in some shots, or a little in many."""
     s = seen.protocol.judgement
-    recent = [x for x in seen.signs[-32:] if x.late_energy is not None]
-    high = [x for x in recent if x.late_energy is not None and x.late_energy > s.late_energy_z]
-    if len(high) < 2 or len(high) < s.spurious_echo_fraction * len(recent):
+    recent = seen.signs[-_ECHO_SHOTS:]
+    late = [x for x in recent if max(x.late_energy or 0.0, x.echo_z or 0.0) > s.late_energy_z]
+    known = [(x.shot_index, x.echo_z) for x in recent if x.echo_z is not None]
+    # No shot alone decides the sum.
+    total = sum(min(z, 2 * s.late_energy_z) for _, z in known) / math.sqrt(max(len(known), 1))
+    often = len(late) >= max(2.0, s.spurious_echo_fraction * len(recent))
+    if not often and (total <= s.echo_sum_z or not seen.enough):
         return []
+    shots = [x.shot_index for x in late] or [shot for shot, z in known if z > 1.0]
     return [
         Cause(
             kind=FindingKind.SPURIOUS_ECHO,
             severity=Severity.WATCH,
             advice=Advice.REPRESCRIBE,
-            first_shot=high[0].shot_index,
-            last_shot=high[-1].shot_index,
+            first_shot=shots[0],
+            last_shot=shots[-1],
             evidence={
-                "late_energy_z": max(x.late_energy or 0.0 for x in high),
+                "late_energy_z": max(max(x.late_energy or 0.0, x.echo_z or 0.0) for x in recent),
                 "late_energy_z_limit": s.late_energy_z,
-                "shots_fraction": len(high) / len(recent),
+                "shots_fraction": len(late) / len(recent),
                 "shots_fraction_limit": s.spurious_echo_fraction,
+                "echo_sum_z": total,
+                "echo_sum_z_limit": s.echo_sum_z,
             },
-            text="Late in the signal there is energy that no metabolite leaves there: an echo from outside the voxel."
-            " Turn the voxel or change the order of the slice gradients.",
+            text="Late in the signal there is energy that no metabolite leaves there, another in every shot: an echo"
+            " from outside the voxel. Turn the voxel or change the order of the slice gradients.",
         )
     ]
 

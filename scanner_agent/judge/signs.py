@@ -61,6 +61,8 @@ class ShotSigns:
     pattern_chi2_sd: float | None = None
     late_energy: float | None = None
     """Energy of the late FID beyond noise, z."""
+    echo_z: float | None = None
+    """Largest energy that this shot has within the FID and the others have not, z; an echo is another in each shot."""
     noise_log_variance: NDArray[np.float64] | None = None
     """(n_coils,) log of each channel's noise variance over the scan's own; NaN where a channel is left out."""
     noise_log_variance_sd: float | None = None

@@ -335,7 +335,15 @@ class ScanChain:
                 continue
             aligned = rotated(kept.fid.astype(np.complex128), found.frequency_hz, found.phase_rad, self.dwell_time_s)
             kept.aligned = aligned.astype(np.complex64)
-            kept.measure = measure_shot(kept.fid, aligned, kept.noise_sd, self._receiver.band, self._bands)
+            kept.measure = measure_shot(
+                kept.fid,
+                aligned,
+                kept.noise_sd,
+                self._receiver.band,
+                self._bands,
+                found.amplitude,
+                aligner.others(kept.position),
+            )
             self._estimates[kept.place] = None
 
     # Editing -------------------------------------------------------------------------------------------------------
@@ -516,6 +524,7 @@ class ScanChain:
             lipid=float(np.real(measure.lipid * np.exp(-1j * (scale.phase_rad + link_rad)))) / scale.amplitude,
             lipid_sd=measure.lipid_sd / scale.amplitude,
             late_energy=measure.late_energy,
+            echo_z=measure.echo_z,
             snr=found.amplitude * scale.height / (kept.noise_sd * float(np.sqrt(self.n_points))),
         )
 

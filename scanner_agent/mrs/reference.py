@@ -193,6 +193,15 @@ class Aligner:
             if i not in joined and self.template is not None:
                 self.found[i] = align_shot(self.fids[i], self.sds[i], self.template)
 
+    def others(self, position: int) -> Reference | None:
+        """The reference without one of the shots; None if nothing is left."""
+        found, reference = self.found[position], self.reference
+        if reference is None or found is None:
+            return None
+        if self._member[position]:
+            reference = reference.plus(self.fids[position], self.sds[position], found, self.band.dwell_time_s, -1)
+        return reference if reference.n_shots > 0 and reference.weight > 0 else None
+
     def _expected(self) -> float:
         """Frequency to be expected of the next shot, Hz: the median of the last eight."""
         last = [a.frequency_hz for a in self.found[-_LAST_SHOTS - 1 :] if a is not None]

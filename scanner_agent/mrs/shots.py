@@ -65,6 +65,8 @@ class ShotEstimate:
     """SD that noise alone gives both."""
     late_energy: float | None = None
     """Energy of the late FID beyond noise, as a z-score."""
+    echo_z: float | None = None
+    """Largest energy that this shot has within the FID (0.05-0.35 s) and the others have not, as a z-score."""
     noise_log_variance: NDArray[np.float64] | None = None
     """(n_coils,) natural logarithm of each channel's noise variance over the scan's own; NaN for channels left out."""
     noise_log_variance_sd: float | None = None

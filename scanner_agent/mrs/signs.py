@@ -9,9 +9,11 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from scanner_agent.mrs.axes import hz_from_ppm
+from scanner_agent.mrs.echo import EchoWindows, echo_windows, echo_z
 from scanner_agent.mrs.kernels import block_sums, periodogram_peak
 from scanner_agent.mrs.noise import NoiseBand
 from scanner_agent.mrs.quality import band_amplitude, band_fraction, late_energy_z, tallest_line
+from scanner_agent.mrs.reference import Reference
 
 _WATER_HALF_PPM, _LIPID_PPM, _LATE_PPM = 0.3, (0.8, 1.8), (0.5, 4.35)
 _LIPID_LINE_PPM, _LIPID_WIDTH_PPM = (0.85, 1.6), 0.14
@@ -37,6 +39,7 @@ class SignBands:
     late_bins: NDArray[np.bool_]
     """(n_tail,) bins of the noise tail's FFT inside the metabolites' band."""
     block: int
+    echo: EchoWindows
 
 
 def sign_bands(
@@ -67,6 +70,7 @@ def sign_bands(
         lipid_hz=(hz_from_ppm(_LIPID_LINE_PPM[1] + offset_ppm, f0), hz_from_ppm(_LIPID_LINE_PPM[0] + offset_ppm, f0)),
         late_bins=(ppm >= _LATE_PPM[0]) & (ppm <= _LATE_PPM[1]),
         block=max(1, int(1.0 / (12 * span_hz * dwell_time_s))),
+        echo=echo_windows(n_points, dwell_time_s, f0, offset_ppm),
     )
 
 
@@ -128,6 +132,8 @@ class Measure:
     """Band amplitude of 0.8-1.8 ppm in the aligned shot."""
     lipid_sd: float
     late_energy: float
+    echo_z: float | None
+    """None: no other shot to compare with."""
 
 
 def measure_shot(
@@ -136,8 +142,13 @@ def measure_shot(
     noise_sd: float,
     noise: NoiseBand,
     bands: SignBands,
+    amplitude: float = 1.0,
+    others: Reference | None = None,
 ) -> Measure:
-    """Signs of a combined FID (n_points,), given also with its frequency and phase taken away."""
+    """Signs of a combined FID (n_points,), given also with its frequency and phase taken away.
+
+    `others`: the mean of other shots, `amplitude` times which this one is.
+    """
     low, high = (edge + bands.offset_ppm for edge in _LIPID_PPM)
     f0, dt = bands.spectrometer_frequency_mhz, bands.dwell_time_s
     return Measure(
@@ -145,6 +156,9 @@ def measure_shot(
         lipid=band_amplitude(aligned, dt, f0, (low, high)),
         lipid_sd=noise_sd * float(np.sqrt(band_fraction(bands.n_points, dt, f0, (low, high)))),
         late_energy=late_energy_z(fid, noise_sd, noise, bands.late_bins),
+        echo_z=None
+        if others is None
+        else echo_z(aligned, amplitude * others.fid, np.hypot(noise_sd, amplitude * others.noise_sd), bands.echo),
     )
 
 

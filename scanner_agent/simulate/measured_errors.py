@@ -29,8 +29,8 @@ ON = Errors((1.6, 0.6), (22.0, -0.6), (0.28, -0.55), (5.0, 0.5), (0.71, -0.3), (
 # The signal chain's S/N of a shot counts what lies under NAA.
 CHAIN_SNR = {False: (1.5, 0.32), True: (1.08, 0.12)}
 MISFIT_SD, LOG_VARIANCE_SD = 0.083, 0.053
-# Noise of a channel over its usual noise beyond which the signal chain leaves it out of the whole scan.
-DEAD_NOISE, NOISY_NOISE = 0.01, 5.0
+# Part of an echo's energy that the nearest cell holds; independent cells that noise has, over those counted.
+ECHO_SEEN, ECHO_CELLS = 0.85, 0.65
 # A Gaussian widening as the line's Lorentzian measure sees it.
 BROADENING_SEEN, BROADENING_IN_AMPLITUDE, BROADENING_IN_MISFIT = 0.6, 0.2, 2.0
 # %SD times LCModel's S/N at 6.3 Hz, and the power of the linewidth.
@@ -51,7 +51,11 @@ PERCENT_SD_EDITED = {
 }
 PLAN_PER_LCMODEL = {False: (1.72, -0.17), True: (2.07, 0.0)}
 RESIDUAL_WATER_FIT = 0.5
+# Lipid as fitted over tNAA: in still heads, per amount at 0.8-1.8 ppm, and the SD of the logs.
+LIPID_FIT_LEAST, LIPID_FIT, LIPID_FIT_ERROR = 0.135, 1.25, (0.45, 0.35)
 SUBTRACTION = 7.5
+# Log-likelihood by which the line believes the data against the labels of ON and OFF.
+SWAP_ODDS = 12.0
 SNR_FIT_ERROR, WIDTH_FIT_ERROR, PERCENT_SD_FIT_ERROR = 0.04, 0.9, 0.1
 
 

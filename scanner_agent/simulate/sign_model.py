@@ -7,23 +7,28 @@ sizes are those of docs/science.md 3.2; `benchmarks/judgement.py` holds this mod
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scanner_agent.mrs.axes import ppm_axis, spectrum
+from scanner_agent.mrs.axes import hz_from_ppm, ppm_axis, spectrum
+from scanner_agent.mrs.echo import ECHO_PPM, WINDOW_SD_S, EchoWindows, echo_windows, z_of_largest
 from scanner_agent.mrs.editing import edit_log_odds
+from scanner_agent.mrs.receiver import faulty_channels
 from scanner_agent.mrs.shots import EditCondition, ShotEstimate
 from scanner_agent.simulate.measured_errors import (
     BROADENING_IN_AMPLITUDE,
     BROADENING_IN_MISFIT,
     BROADENING_SEEN,
     CHAIN_SNR,
-    DEAD_NOISE,
+    ECHO_CELLS,
+    ECHO_SEEN,
+    LIPID_FIT,
+    LIPID_FIT_ERROR,
+    LIPID_FIT_LEAST,
     LOG_VARIANCE_SD,
     MISFIT_SD,
-    NOISY_NOISE,
     OFF,
     ON,
     PERCENT_SD_EDITED,
@@ -35,6 +40,7 @@ from scanner_agent.simulate.measured_errors import (
     RESIDUAL_WATER_FIT,
     SNR_FIT_ERROR,
     SUBTRACTION,
+    SWAP_ODDS,
     WIDENINGS_HZ,
     WIDTH_FIT_ERROR,
     at,
@@ -111,7 +117,14 @@ class SignModel:
         self._reference_amplitude = float(np.median(levels[early]))
         n = self._plan.n_shots
         self._fit_errors = self._rng.standard_normal((n, 3))
-        self._scan_errors = self._rng.standard_normal(8)
+        self._scan_errors = self._rng.standard_normal(10)
+        h = scan.header
+        self._windows: EchoWindows = echo_windows(h.n_points, h.dwell_time_s, h.spectrometer_frequency_mhz, 0.0)
+        energy = np.linspace(0.5, 30.0, 600)
+        law = np.log(ECHO_CELLS * self._windows.n_cells * energy + 1.0) - energy
+        self._largest = law[::-1], energy[::-1]
+        self._echo_hz = [hz_from_ppm(ppm, h.spectrometer_frequency_mhz) for ppm in ECHO_PPM]
+        self._told, self._told_after = 0.0, list[float]()
         self.estimates: tuple[ShotEstimate, ...] = tuple(
             self._estimate(k) for k in range(n) if not self._plan.missing[k]
         )
@@ -132,11 +145,10 @@ class SignModel:
 
     @property
     def coils_left_out(self) -> dict[int, str]:
-        """Channels whose noise in the noise scan is far from what it should be."""
-        noise = self._plan.reference_coil_noise
-        dead = {int(k): "dead: no noise" for k in np.flatnonzero(noise < DEAD_NOISE)}
-        noisy = {int(k): f"noisy: {noise[k]:.0f} times the usual noise" for k in np.flatnonzero(noise > NOISY_NOISE)}
-        return dead | noisy
+        """Channels whose noise and signal before the scan are far from what they should be."""
+        plan, maker = self._plan, self.scan.maker
+        variance = np.real(np.diag(maker.covariance)) * plan.reference_coil_noise**2
+        return faulty_channels(variance, maker.voxel * plan.reference_coil_signal)
 
     def _mean(self, track: NDArray[np.generic]) -> NDArray[np.complex128]:
         frames = np.asarray(track, dtype=np.complex128).reshape(self._plan.n_shots, self._per_shot)
@@ -171,23 +183,30 @@ class SignModel:
         content = 1.0 + float(plan.content[here].mean()) * (self._moved_height - 1.0)
         first = self._reference_broadening
         gain = float(plan.gain[here].mean())
+        # A gain changes the noise as well.
+        amplitude_sd *= gain
         amplitude = abs(mean) * content * gain
         amplitude *= fwhm / (fwhm + BROADENING_IN_AMPLITUDE * max(wider - first, 0.0)) / self._reference_amplitude
         phase = float(np.degrees(np.angle(mean)))
         water, pattern = self._water(here)
-        water_sd = at(errors.water, reference, fwhm)
+        water_sd = gain * at(errors.water, reference, fwhm)
         water = gain * water + water_sd * complex(rng.standard_normal(), rng.standard_normal())
         size = max(abs(water), 1e-9)
-        lipid_sd = at(errors.lipid, reference, fwhm)
+        lipid_sd = gain * at(errors.lipid, reference, fwhm)
         lipid = facts.macromolecules * abs(mean) * content * gain + gain * float(
             np.real((plan.lipid[here] * np.exp(-1j * np.angle(mean))).mean() * facts.lipid)
         )
         change = abs(wider - first) / 2.0
         mismatch = BROADENING_IN_MISFIT * (snr * change / (fwhm + change)) ** 2
         chain = CHAIN_SNR[condition is not None]
+        odds = self._log_odds(k, snr)
+        if odds is not None and condition is not None:
+            self._told += -odds if self._label(k) == "on" else odds
+        self._told_after.append(self._told)
         return ShotEstimate(
             shot_index=k,
-            edit_condition=self._decided(condition),
+            edit_condition=self._decided(k),
+            edit_log_odds=odds,
             usable=True,
             weight=1.0,
             frequency_hz=float(plan.frequency_hz[here].mean())
@@ -209,22 +228,33 @@ class SignModel:
             water_phase_sd_deg=float(np.degrees(min(water_sd / size, np.pi))),
             lipid=lipid + lipid_sd * float(rng.standard_normal()),
             lipid_sd=lipid_sd,
-            water_pattern_chi2=self._pattern_chi2(pattern, water_sd),
+            water_pattern_chi2=self._pattern_chi2(pattern, water_sd / gain),
             lipid_pattern_chi2=self._pattern_chi2(
-                self.scan.maker.scalp * complex(plan.lipid[here].mean()) * abs(facts.lipid), lipid_sd
+                self.scan.maker.scalp * complex(plan.lipid[here].mean()) * abs(facts.lipid), lipid_sd / gain
             ),
             pattern_chi2_sd=float(1.0 / np.sqrt(max(self._setup.n_coils - 1, 1))) if self._setup.n_coils > 1 else None,
             late_energy=float(rng.standard_normal()) + self._late(here, snr / max(abs(mean), 0.1)),
+            echo_z=self._echo(k, snr / max(abs(mean), 0.1)),
             noise_log_variance=self._log_variance(here),
             noise_log_variance_sd=LOG_VARIANCE_SD,
             snr=chain[0] * (fwhm / REFERENCE_WIDTH_HZ) ** chain[1] * snr,
-            edit_log_odds=self._log_odds(k, snr),
             frequency_update_hz=float(plan.announced_hz[here.start]),
             n_excitations=self._per_shot,
         )
 
-    def _decided(self, condition: EditCondition | None) -> EditCondition | None:
-        return condition
+    def _label(self, k: int) -> EditCondition | None:
+        """What the header stream calls the shot."""
+        played = self._conditions[k]
+        if played is None or not self._plan.swapped[k * self._per_shot]:
+            return played
+        return "off" if played == "on" else "on"
+
+    def _decided(self, k: int) -> EditCondition | None:
+        """The label, unless the data so far contradict the labels."""
+        label = self._label(k)
+        if label is None or self._told > -SWAP_ODDS:
+            return label
+        return "off" if label == "on" else "on"
 
     def _water(self, here: slice) -> tuple[complex, Complex]:
         """Residual water over NAA as combined, and what of its coil pattern is not the voxel's."""
@@ -267,6 +297,27 @@ class SignModel:
         energy = (abs(echo) * first * reach) ** 2 * plan.echo_width_s / h.dwell_time_s * 1.77
         return float(energy / np.sqrt(0.25 * h.n_points))
 
+    def _echo(self, k: int, snr: float) -> float | None:
+        """z of the largest echo that the shot has and those before it have not, or that noise makes."""
+        plan, windows = self._plan, self._windows
+        earlier = [i for i in range(max(0, k - 64), k) if self._conditions[i] == self._conditions[k]]
+        if not earlier:
+            return None
+        h, chance = self.scan.header, float(self._rng.random())
+        # The law of the largest cell by noise, turned round.
+        largest = float(np.interp(np.log(-np.log(chance)), self._largest[0], self._largest[1]))
+        echo = self._mean(plan.echo)
+        seen = abs(complex(echo[k]) - complex(np.mean(echo[earlier])))
+        inside = min(self._echo_hz) < plan.echo_frequency_hz < max(self._echo_hz)
+        if seen > 0.0 and inside:
+            first = snr * np.pi * self._voxel.fwhm_hz * h.dwell_time_s * np.sqrt(h.n_points)
+            both = plan.echo_width_s**2 + WINDOW_SD_S**2
+            overlap = np.sqrt(2.0 * np.pi * plan.echo_width_s**2 * WINDOW_SD_S**2 / both)
+            expected = (seen * first * overlap) ** 2 / (2.0 * np.sqrt(np.pi) * WINDOW_SD_S * h.dwell_time_s)
+            turned = np.sqrt(ECHO_SEEN * expected) + complex(*self._rng.standard_normal(2)) / np.sqrt(2.0)
+            largest = max(largest, abs(turned) ** 2)
+        return z_of_largest(largest, windows.n_cells)
+
     def _log_variance(self, here: slice) -> NDArray[np.float64]:
         """(n_coils,) noise variance against the scan's own, log."""
         plan, maker = self._plan, self.scan.maker
@@ -289,15 +340,12 @@ class SignModel:
 
     def edit_order_agrees(self, up_to: int) -> bool | None:
         """What the data say of the labels of the first `up_to` shots; None: they do not tell, or there are none."""
-        told = 0.0
-        for estimate in self.estimates[:up_to]:
-            condition = self._conditions[estimate.shot_index]
-            flipped = bool(self._plan.swapped[estimate.shot_index * self._per_shot])
-            if condition is None or estimate.edit_log_odds is None:
-                return None
-            labelled_on = (condition == "on") != flipped
-            told += -estimate.edit_log_odds if labelled_on else estimate.edit_log_odds
-        return True if told > 10.0 else False if told < -10.0 else None
+        told = self._told_after[up_to - 1] if up_to else 0.0
+        return True if told > SWAP_ODDS else False if told < -SWAP_ODDS else None
+
+    def settled(self) -> tuple[ShotEstimate, ...]:
+        """The estimates with ON and OFF as all shots together tell them apart."""
+        return tuple(replace(e, edit_condition=self._decided(e.shot_index)) for e in self.estimates)
 
     def fit(self, shots: Collection[int]) -> FittedNumbers | None:
         """Numbers of the fit of an average over these shots (shot_index); None for no shot."""
@@ -313,9 +361,11 @@ class SignModel:
         spread = float(np.std(plan.per_shot(plan.frequency_hz - plan.announced_hz)[plain])) * 0.05
         fwhm = float(self._voxel.fwhm_hz + np.mean(wider) + spread)
         fwhm *= float(np.exp(WIDTH_FIT_ERROR * error[0] / snr_naa))
-        lipid = float(np.mean(plan.per_shot(np.abs(plan.lipid))[plain])) * abs(self._facts.lipid)
+        inside = float(np.mean(plan.per_shot(np.abs(plan.lipid))[plain])) * abs(self._facts.lipid)
+        fat_errors = np.exp(np.array(LIPID_FIT_ERROR) * self._scan_errors[8:])
+        lipid = LIPID_FIT_LEAST * float(fat_errors[0]) + LIPID_FIT * inside * float(fat_errors[1])
         water = RESIDUAL_WATER_FIT * float(np.mean(np.abs(self._mean(plan.water))[plain]))
-        quality = 1.06 + 0.06 * abs(float(self._scan_errors[1])) + 0.0025 * (snr_naa * lipid) ** 1.5 / 10.0
+        quality = 1.06 + 0.06 * abs(float(self._scan_errors[1])) + 0.0025 * (snr_naa * inside) ** 1.5 / 10.0
         per_lcmodel = PLAN_PER_LCMODEL[edited]
         snr = snr_naa / (per_lcmodel[0] * (fwhm / REFERENCE_WIDTH_HZ) ** per_lcmodel[1]) / np.sqrt(quality / 1.1)
         snr *= float(np.exp(SNR_FIT_ERROR * error[1] * np.sqrt(30.0 / max(snr_naa, 3.0))))

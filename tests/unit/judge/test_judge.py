@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from scanner_agent.judge import FitSummary, Judge, ScanContext, ShotSigns
@@ -212,3 +213,18 @@ def test_shots_before_steady_state_are_no_movement() -> None:
     _, end = judged(_strong_first_shots(still_scan(18, snr=6.0)))
     assert end.verdict == Verdict.GOOD
     assert not [f for f in end.findings if f.severity != Severity.NOTE]
+
+
+def test_energy_that_only_some_shots_have_is_an_echo_and_noise_is_none() -> None:
+    scan = still_scan(21)
+    rng = np.random.default_rng(3)
+    noisy = changed(scan, 1, 63, lambda x: {"echo_z": float(rng.normal(-0.3, 1.1))})
+    _, end = judged(noisy)
+    assert end.findings == ()
+    live, end = judged(changed(noisy, 30, 63, lambda x: {"echo_z": float(rng.normal(1.5, 1.5))}))
+    assert [f.kind for f in end.findings] == [FindingKind.SPURIOUS_ECHO]
+    assert end.findings[0].evidence["echo_sum_z"] > 5.0
+    assert next(i for i, j in enumerate(live) if j.findings) <= 50
+    live, end = judged(changed(noisy, 30, 63, lambda x: {"echo_z": 6.0 if x.shot_index % 4 == 0 else 0.0}))
+    assert FindingKind.SPURIOUS_ECHO in {f.kind for f in end.findings}
+    assert next(i for i, j in enumerate(live) if j.findings) <= 44

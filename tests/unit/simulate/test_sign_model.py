@@ -59,6 +59,30 @@ def test_swapped_labels_are_noticed() -> None:
     assert SignModel(scan_of(sequence="MEGA-PRESS", n_shots=32), 3).edit_order_agrees(32) is True
 
 
+def test_labels_swapped_on_the_way_contradict_single_shots_and_the_settled_ones_are_right() -> None:
+    scan = scan_of("swapped_edit_order", sequence="MEGA-PRESS", n_shots=64, onset_shot=40, severity=0.5, seed=7)
+    first = scan.truth["events"][0]["first_shot"]
+    model = SignModel(scan, 3)
+    labels = scan.truth["shots"]["edit_label"]
+    assert [e.edit_condition for e in model.estimates][:first] == labels[:first]
+    model_odds = column(model, "edit_log_odds")
+    supports = np.where(np.array(labels) == "on", -model_odds, model_odds)
+    assert (np.mean(supports[first:]) < 0.0) == (first > 0 or model.edit_order_agrees(64) is False)
+    if first == 0:
+        assert [e.edit_condition for e in model.settled()] == scan.truth["shots"]["edit_condition"]
+
+
+def test_echo_and_gain_are_told_as_the_chain_tells_them() -> None:
+    echo = SignModel(scan_of("spurious_echo", onset_shot=20, severity=1.0), 5)
+    z = np.array([e.echo_z for e in echo.estimates[1:]], dtype=np.float64)
+    assert z[:19].max() < 4.0
+    assert np.count_nonzero(z[19:] > 4.0) >= 5
+    scan = scan_of("gain_change", onset_shot=30, severity=1.0, seed=2)
+    gain = np.asarray(scan.truth["shots"]["gain"])
+    sd = column(SignModel(scan, 5), "amplitude_sd")
+    assert sd[40] / sd[10] == pytest.approx(gain[40] / gain[10], rel=1e-6)
+
+
 def test_noisy_channel_of_the_noise_scan_is_left_out() -> None:
     for seed in range(20):
         scan = scan_of("coil_noisy", seed=seed, severity=1.0)
