@@ -11,6 +11,7 @@ from scanner_agent.basis import BasisSet
 from scanner_agent.errors import ProcessingError
 from scanner_agent.fit import FitResult, WaterScaling
 from scanner_agent.judge import FitSummary, Judge, Judgement, ScanContext, metabolite_changes
+from scanner_agent.judge.forecast import check_limits
 from scanner_agent.mrs.chain import ScanChain
 from scanner_agent.mrs.shots import Average
 from scanner_agent.pipeline import assemble
@@ -214,7 +215,7 @@ class ScanPipeline:
         snapshot = ScanSnapshot(
             header=self.header,
             protocol=self.protocol.name,
-            limits=self._judgement.limits if self._judgement else (),
+            limits=self._judgement.limits if self._judgement else check_limits(None, self.protocol, None),
             tracks=assemble.tracks(self._chain.estimates, self._judgement),
             assessments=tuple(self._history),
             assessment=self._assessment,

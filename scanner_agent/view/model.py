@@ -294,8 +294,7 @@ def _after_assessment(scan: ScanView, assessment: Assessment, at: float) -> Scan
     if scan.assessment is not None and _n_seen(assessment) < _n_seen(scan.assessment):
         # Older than what is known: said before the snapshot, or again by a worker that catches up after a restart.
         return replace(scan, tracks=tracks, history=history)
-    # A new finding, or a pose that now counts, changes which of the earlier shots are used; the limits are known from
-    # the first judgement on.
+    # A new finding, or a pose that now counts, changes which of the earlier shots are used.
     whole = scan.whole and (
         scan.assessment is None
         or (scan.assessment.verdict, _causes(scan.assessment)) == (assessment.verdict, _causes(assessment))

@@ -143,6 +143,20 @@ def test_edited_scan_reports_gaba_and_glx_of_the_difference(mega: tuple[ScanHead
     assert {part.spectrum for part in report.spectra} == {"off", "difference"}
 
 
+def test_the_limits_are_told_before_the_first_shot(press: tuple[ScanHeader, list[Shot]]) -> None:
+    header, shots = press
+    pipeline = start_pipeline(header, lambda: iter(shots))
+    before = pipeline.snapshot().limits
+    assert before
+    assert all(check.value is None and check.met is None for check in before)
+    for shot in shots:
+        pipeline.add(shot)
+    after = pipeline.snapshot().limits
+    assert [(c.metric, c.metabolite, c.minimum, c.maximum) for c in after] == [
+        (c.metric, c.metabolite, c.minimum, c.maximum) for c in before
+    ]
+
+
 def test_snapshot_has_everything_a_late_view_needs(press: tuple[ScanHeader, list[Shot]]) -> None:
     header, shots = press
     pipeline = start_pipeline(header, lambda: iter(shots))
