@@ -40,10 +40,7 @@ class SiemensVoxel:
 
     def text(self) -> str:
         """As the console shows it."""
-        letters = [("R", "L"), ("A", "P"), ("F", "H")]
-        place = " ".join(
-            f"{pair[value >= 0]}{abs(value):.1f}" for pair, value in zip(letters, self.position_mm, strict=True)
-        )
+        place = _lettered([("R", "L"), ("A", "P"), ("F", "H")], self.position_mm)
         first, second, third = tuple(self.planes)
         plane = first
         if self.angles_deg[0] or self.angles_deg[1]:
@@ -86,17 +83,18 @@ class GeVoxel:
 
     def text(self) -> str:
         """As the console shows it."""
-        letters = [("L", "R"), ("P", "A"), ("I", "S")]
-        place = " ".join(
-            f"{pair[value >= 0]}{abs(value):.1f}" for pair, value in zip(letters, self.centre_mm, strict=True)
-        )
+        place = _lettered([("L", "R"), ("P", "A"), ("I", "S")], self.centre_mm)
         size = " x ".join(f"{edge:.1f}" for edge in self.size_mm)
         turns = ", ".join(f"{n} {value:.1f}" for n, value in zip(("R/L", "A/P", "S/I"), self.turns_deg, strict=True))
         return f"Centre {place}, size {size} mm; turned by {turns} deg (draw it on the images)"
 
 
+def _rounded(value: float, digits: int | None) -> float:
+    return float(value) if digits is None else round(float(value), digits) + 0.0
+
+
 def _three(values: Matrix, digits: int | None) -> tuple[float, float, float]:
-    kept = [float(v) if digits is None else round(float(v), digits) + 0.0 for v in values]
+    kept = [_rounded(value, digits) for value in values]
     return kept[0], kept[1], kept[2]
 
 
@@ -125,6 +123,13 @@ def to_siemens(voxel: Voxel, digits: int | None = 1) -> SiemensVoxel:
     order = sorted(range(3), key=lambda axis: -abs(normal[axis]))
     main, second, third = order
     normal = normal * (1.0 if normal[main] >= 0 else -1.0)
+    angles = (
+        _rounded(np.degrees(np.arctan2(normal[second], normal[main])), digits),
+        _rounded(np.degrees(np.arcsin(np.clip(normal[third], -1.0, 1.0))), digits),
+    )
+    planes = "".join(_PLANES[axis] for axis in order)
+    # The rotation counts from what the console makes of the rounded angles: at 45 degrees its zero jumps.
+    normal = _siemens_normal(planes, angles)
     zero = _zero_phase(normal)
     others = [axis for axis in range(3) if axis != slice_axis]
     phase_axis = max(others, key=lambda axis: abs(float(axes[:, axis] @ zero)))
@@ -132,28 +137,29 @@ def to_siemens(voxel: Voxel, digits: int | None = 1) -> SiemensVoxel:
     read_axis = 3 - slice_axis - phase_axis
     # Siemens: phase = cos(rotation) zero - sin(rotation) (normal x zero).
     rotation = np.degrees(np.arctan2(-float(phase @ np.cross(normal, zero)), float(phase @ zero)))
-    angles = (
-        float(np.degrees(np.arctan2(normal[second], normal[main]))),
-        float(np.degrees(np.arcsin(np.clip(normal[third], -1.0, 1.0)))),
-    )
-    kept = (angles[0], angles[1], float(rotation)) if digits is None else _three(np.array([*angles, rotation]), digits)
     return SiemensVoxel(
         _three(voxel.position_mm * _TO_LPS, digits),
-        "".join(_PLANES[axis] for axis in order),
-        (kept[0], kept[1]),
-        kept[2],
+        planes,
+        angles,
+        _rounded(rotation, digits),
         _three(voxel.size_mm[[phase_axis, read_axis, slice_axis]], digits),
     )
 
 
+def _siemens_normal(planes: str, angles_deg: tuple[float, float]) -> Matrix:
+    """Slice normal (LPS) of planes in order and their two angles."""
+    first, other = np.radians(angles_deg)
+    normal = np.zeros(3)
+    for plane, value in zip(
+        planes, (np.cos(first) * np.cos(other), np.sin(first) * np.cos(other), np.sin(other)), strict=True
+    ):
+        normal[_PLANES.index(plane)] = value
+    return normal
+
+
 def from_siemens(numbers: SiemensVoxel) -> Voxel:
     """The voxel that Siemens' numbers mean; its axes in the order phase, read, slice."""
-    main, second, third = (_PLANES.index(plane) for plane in numbers.planes)
-    first, other = np.radians(numbers.angles_deg)
-    normal = np.zeros(3)
-    normal[main], normal[second], normal[third] = (
-        np.cos(first) * np.cos(other), np.sin(first) * np.cos(other), np.sin(other),
-    )  # fmt: skip
+    normal = _siemens_normal(numbers.planes, numbers.angles_deg)
     zero = _zero_phase(normal)
     turn = np.radians(numbers.rotation_deg)
     phase = np.cos(turn) * zero - np.sin(turn) * np.cross(normal, zero)
@@ -228,6 +234,16 @@ def from_ge(numbers: GeVoxel) -> Voxel:
     return Voxel(np.asarray(numbers.centre_mm), np.asarray(numbers.size_mm), _turn(2, c) @ _turn(1, b) @ _turn(0, a))
 
 
+def _ge_text(voxel: Voxel) -> str:
+    """GE's console takes no angles: what is lost if the box is left along the scanner's axes is said beside them."""
+    numbers = to_ge(voxel)
+    if not any(numbers.turns_deg):
+        return numbers.text()
+    unturned = Voxel(voxel.position_mm, np.asarray(numbers.size_mm), np.eye(3))
+    share = f"; unturned, the box holds {100 * voxel.share_of(unturned):.0f} % of the tissue)"
+    return numbers.text().removesuffix(")") + share
+
+
 def console_texts(voxel: Voxel) -> dict[str, str]:
     """What to type in, by vendor."""
-    return {"Siemens": to_siemens(voxel).text(), "Philips": to_philips(voxel).text(), "GE": to_ge(voxel).text()}
+    return {"Siemens": to_siemens(voxel).text(), "Philips": to_philips(voxel).text(), "GE": _ge_text(voxel)}

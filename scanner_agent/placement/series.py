@@ -37,9 +37,10 @@ class _Slice:
     def normal(self) -> NDArray[np.float64]:
         return np.asarray(np.cross(self.row_axis, self.column_axis), dtype=np.float64)
 
-    def geometry(self) -> tuple[float, ...]:
-        """What slices of one stack have in common, rounded."""
-        return (*self.pixels.shape, *np.round([*self.row_axis, *self.column_axis, *self.spacing], 3).tolist())
+    def is_like(self, other: _Slice) -> bool:
+        """Whether both can be of one stack; scanners that compute each frame's direction differ in the last digits."""
+        mine, its = ([*one.row_axis, *one.column_axis, *one.spacing] for one in (self, other))
+        return self.pixels.shape == other.pixels.shape and bool(np.allclose(mine, its, rtol=0.0, atol=1e-3))
 
 
 def read_images(paths: list[Path]) -> Images:
@@ -145,13 +146,18 @@ def _slice(dataset: Any, shared: Any, group: Any, frame: NDArray[np.float32]) ->
 
 def _stacks(name: str, slices: list[_Slice]) -> tuple[Stack, ...]:
     """Slices of like geometry put in order; each stack must be evenly spaced."""
-    groups: dict[tuple[float, ...], list[_Slice]] = {}
+    groups: list[list[_Slice]] = []
     for one in slices:
-        groups.setdefault(one.geometry(), []).append(one)
+        group = next((group for group in groups if one.is_like(group[0])), None)
+        if group is None:
+            groups.append([one])
+        else:
+            group.append(one)
     stacks = []
-    for group in groups.values():
-        ordered = sorted(group, key=lambda one: float(one.position @ one.normal))
-        along = np.array([float(one.position @ one.normal) for one in ordered])
+    for group in groups:
+        normal = group[0].normal
+        ordered = sorted(group, key=lambda one: float(one.position @ normal))
+        along = np.array([float(one.position @ normal) for one in ordered])
         steps = np.diff(along)
         if steps.size and steps.min() < 1e-3:
             raise SourceError(f"{name}: has two slices at one place (several echoes or repeats); give one of them")

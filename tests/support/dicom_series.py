@@ -54,23 +54,42 @@ def write_classic(folder: Path, stack: Stack, **more: Any) -> None:
         dataset.save_as(path, enforce_file_format=True)
 
 
-def write_enhanced(path: Path, stack: Stack) -> None:
+def write_enhanced(
+    path: Path, *stacks: Stack, shared: tuple[str, ...] = (), slope: float | None = None, order: int | None = None
+) -> None:
+    """One multi-frame object. `shared`: sequences told once for all frames; `slope`: values are stored divided by it;
+    `order`: seed of the order of frames.
+    """
     dataset = _base(path, SOPClassUID="1.2.840.10008.5.1.4.1.1.4.1")
-    dataset.NumberOfFrames = stack.data.shape[2]
-    dataset.Columns, dataset.Rows = stack.data.shape[:2]
-    frames = []
-    for index in range(stack.data.shape[2]):
-        told, frame = _geometry(stack, index), Dataset()
-        for sequence, names in (
-            ("PlaneOrientationSequence", ["ImageOrientationPatient"]),
-            ("PlanePositionSequence", ["ImagePositionPatient"]),
-            ("PixelMeasuresSequence", ["PixelSpacing", "SliceThickness"]),
-        ):
-            item = Dataset()
-            for name in names:
-                setattr(item, name, told[name])
-            setattr(frame, sequence, [item])
-        frames.append(frame)
-    dataset.PerFrameFunctionalGroupsSequence = frames
-    dataset.PixelData = np.moveaxis(stack.data, (0, 1, 2), (2, 1, 0)).astype("<u2").tobytes()
+    dataset.Columns, dataset.Rows = stacks[0].data.shape[:2]
+    frames = [_frame(stack, index, slope) for stack in stacks for index in range(stack.data.shape[2])]
+    if order is not None:
+        frames = [frames[i] for i in np.random.default_rng(order).permutation(len(frames))]
+    dataset.NumberOfFrames = len(frames)
+    common = Dataset()
+    for name in shared:
+        setattr(common, name, frames[0][0][name].value)
+        for frame, _ in frames:
+            delattr(frame, name)
+    dataset.SharedFunctionalGroupsSequence = [common]
+    dataset.PerFrameFunctionalGroupsSequence = [frame for frame, _ in frames]
+    dataset.PixelData = np.stack([pixels for _, pixels in frames]).astype("<u2").tobytes()
     dataset.save_as(path, enforce_file_format=True)
+
+
+def _frame(stack: Stack, index: int, slope: float | None) -> tuple[Dataset, np.ndarray]:
+    told, frame = _geometry(stack, index), Dataset()
+    parts = [
+        ("PlaneOrientationSequence", ["ImageOrientationPatient"]),
+        ("PlanePositionSequence", ["ImagePositionPatient"]),
+        ("PixelMeasuresSequence", ["PixelSpacing", "SliceThickness"]),
+    ]
+    if slope is not None:
+        told |= {"RescaleSlope": slope, "RescaleIntercept": 0.0}
+        parts.append(("PixelValueTransformationSequence", ["RescaleSlope", "RescaleIntercept"]))
+    for sequence, names in parts:
+        item = Dataset()
+        for name in names:
+            setattr(item, name, told[name])
+        setattr(frame, sequence, [item])
+    return frame, stack.data[:, :, index].T / (slope or 1.0)

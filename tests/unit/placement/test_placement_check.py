@@ -14,7 +14,7 @@ import scanner_agent.placement.check as check_module
 import scanner_agent.placement.watch as watch_module
 from scanner_agent.cli.placement import check, watch
 from scanner_agent.errors import SourceError
-from scanner_agent.placement import Images, Voxel, check_placement, draw_placement
+from scanner_agent.placement import Images, Stack, Voxel, check_placement, draw_placement
 from scanner_agent.placement.registration import Registration
 from scanner_agent.placement.similarity import head_centre
 from scanner_agent.placement.watch import SeriesWatcher
@@ -68,6 +68,15 @@ def test_another_head_or_noise_is_not_judged(tmp_path: Path) -> None:
         assert result.new_position_mm is None
         assert "\n" not in result.text
     draw_placement(tmp_path / "x.png", PLANNING, noise, VOXEL, found, result)
+
+
+def test_a_flipped_localiser_is_not_judged() -> None:
+    (stack,) = localiser(HEAD, np.eye(4), Recipe(planes=False), 2, CENTRE)
+    flipped = Stack(stack.data[:, :, ::-1], stack.affine, stack.thickness_mm)
+    result, _ = check_placement(PLANNING, Images("localiser", (flipped,)), VOXEL)
+    assert result.state == "cannot_judge"
+    assert result.text.count(".") >= 2
+    assert "\n" not in result.text
 
 
 def test_images_that_cannot_belong_together_are_refused() -> None:

@@ -12,6 +12,7 @@ import pytest
 from scanner_agent.errors import SourceError
 from scanner_agent.placement import read_images
 from scanner_agent.placement.volumes import Stack
+from scanner_agent.placement.voxel import rotation_of
 from tests.support.dicom_series import SERIES, write_classic, write_enhanced
 
 
@@ -39,18 +40,65 @@ def test_classic_series_is_read_as_it_lies(tmp_path: Path) -> None:
     assert "ID1" not in repr(images)
 
 
-def test_enhanced_object_is_read_as_it_lies(tmp_path: Path) -> None:
+ENHANCED = {
+    "Siemens": {"shared": ("PlaneOrientationSequence", "PixelMeasuresSequence")},
+    "Philips": {"slope": 4.0, "order": 1},
+    "GE": {"shared": ("PixelMeasuresSequence",)},
+}
+
+
+@pytest.mark.parametrize("vendor", ENHANCED)
+def test_each_vendor_s_multi_frame_object_is_read_as_it_lies(tmp_path: Path, vendor: str) -> None:
     stack = some_stack(3)
-    write_enhanced(tmp_path / "e.dcm", stack)
+    stack = Stack(4.0 * np.floor(stack.data / 4.0), stack.affine, stack.thickness_mm)
+    write_enhanced(tmp_path / "e.dcm", stack, **ENHANCED[vendor])
     (read,) = read_images([tmp_path / "e.dcm"]).stacks
     np.testing.assert_array_equal(read.data, stack.data)
     np.testing.assert_allclose(read.affine, stack.affine, atol=1e-6)
+    assert read.thickness_mm == 5.0
 
 
-def test_three_planes_of_one_series_are_three_stacks(tmp_path: Path) -> None:
-    for seed in range(3):
-        write_classic(tmp_path / "s", some_stack(seed))
-    assert len(read_images([tmp_path / "s"]).stacks) == 3
+def planes_about(seed: int) -> list[Stack]:
+    """Three planes, nearly along the axes, of one shape."""
+    tilt = rotation_of(np.random.default_rng(seed).normal(size=3) * 3.0)
+    stacks = []
+    for number, columns in enumerate(([0, 1, 2], [0, 2, 1], [1, 2, 0])):
+        affine = np.eye(4)
+        affine[:3, :3] = tilt @ np.eye(3)[:, columns]
+        affine[:3, 2] *= np.sign(np.linalg.det(affine[:3, :3]))
+        affine[:3, :3] *= [1.5, 1.5, 10.0]
+        data = np.random.default_rng([seed, number]).integers(1, 4000, (32, 32, 3)).astype(np.float32)
+        stacks.append(Stack(data, affine, 5.0))
+    return stacks
+
+
+@pytest.mark.parametrize("layout", ["classic", "one multi-frame object", "a multi-frame object for each plane"])
+def test_three_planes_are_three_stacks(tmp_path: Path, layout: str) -> None:
+    planes = planes_about(2)
+    for number, plane in enumerate(planes):
+        if layout == "classic":
+            write_classic(tmp_path, plane)
+        elif layout.startswith("a "):
+            write_enhanced(tmp_path / f"{number}.dcm", plane)
+    if layout.startswith("one"):
+        write_enhanced(tmp_path / "all.dcm", *planes, order=3)
+    read = read_images([tmp_path]).stacks
+    assert len(read) == 3
+    for plane in planes:
+        (same,) = [r for r in read if np.allclose(r.affine, plane.affine, atol=1e-4)]
+        np.testing.assert_array_equal(same.data, plane.data)
+
+
+def test_orientations_that_differ_by_rounding_are_one_stack(tmp_path: Path) -> None:
+    """Some scanners compute each frame's direction anew: the last digits differ."""
+    stack = some_stack(4)
+    write_classic(tmp_path / "s", stack)
+    for number, path in enumerate(sorted((tmp_path / "s").iterdir())):
+        dataset = pydicom.dcmread(path)
+        told = [round(float(v), 3) + 0.0005 + 1e-6 * (-1) ** number for v in dataset.ImageOrientationPatient]
+        dataset.ImageOrientationPatient = told
+        dataset.save_as(path)
+    assert len(read_images([tmp_path / "s"]).stacks) == 1
 
 
 def test_nifti_agrees_with_dicom(tmp_path: Path) -> None:
