@@ -11,6 +11,7 @@ import msgspec
 
 from scanner_agent.daemon.audit import AuditLog
 from scanner_agent.daemon.board import Board
+from scanner_agent.daemon.rates import Allowance
 from scanner_agent.daemon.sockets import Received
 from scanner_agent.daemon.triggers import TriggerBook
 from scanner_agent.errors import RemoteProtocolError, SpoolError
@@ -53,8 +54,10 @@ class Control:
         health: Callable[[], Health],
         cursor: Callable[[], int],
         keep: Callable[[Placement], None],
+        rates: Allowance,
     ) -> None:
         """`keep` has a localiser's result put into the journal; `kept` is then to be called."""
+        self._rates = rates
         self._board, self._triggers, self._audit, self._journal = board, triggers, audit, journal
         self._health, self._cursor, self._keep = health, cursor, keep
         self._waiting: OrderedDict[str, list[tuple[bytes, str]]] = OrderedDict()
@@ -71,6 +74,8 @@ class Control:
             request_id = request.request_id
             if not received.allowed:
                 raise RemoteProtocolError("not_allowed", "this key may not use the control socket")
+            if not self._rates.take(received.who):
+                raise RemoteProtocolError("too_fast", "too many requests at once: wait a little")
             answer = self._answer(received, request)
             if answer is None:
                 return None

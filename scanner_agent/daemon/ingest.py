@@ -109,6 +109,7 @@ class Ingest:
             health=self.health,
             cursor=lambda: self._publisher.cursor,
             keep=self._desk.keep,
+            rates=Allowance(config.wire.max_messages_per_s, 2 * _BATCH_MESSAGES),
         )
         self._desk.kept = self._answer_kept
         self._audit.add(
@@ -173,14 +174,16 @@ class Ingest:
         peers: list[bytes] = []
         batch: list[list[bytes]] = []
         size = 0
-        while len(batch) < _BATCH_MESSAGES and size < _BATCH_BYTES:
+        for _ in range(2 * _BATCH_MESSAGES):  # also bounds refusals: a flood of them must not hold up the rest
+            if len(batch) >= _BATCH_MESSAGES or size >= _BATCH_BYTES:
+                break
             received = self._sockets.receive("ingest")
             if received is None:
                 break
             if not received.allowed:
                 self._sockets.send("ingest", received.peer, encode_reply(self._intake.not_allowed(received.frames)))
                 continue
-            if not self._rates.take(received.peer):
+            if not self._rates.take(received.who):
                 self._sockets.send("ingest", received.peer, encode_reply(self._intake.too_fast(received.frames)))
                 continue
             peers.append(received.peer)

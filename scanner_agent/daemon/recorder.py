@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -90,7 +89,7 @@ def _sqlite_file(url: str) -> Path | None:
 def _identity(file: Path | None) -> tuple[int, int] | None:
     """What tells a file from another of the same name; None if there is none."""
     try:
-        state = os.stat(file) if file is not None else None
+        state = file.stat() if file is not None else None
     except OSError:
         return None
     return None if state is None else (state.st_dev, state.st_ino)

@@ -29,6 +29,11 @@ class Received(NamedTuple):
     allowed: bool
     """Whether that key may use this socket now."""
 
+    @property
+    def who(self) -> bytes:
+        """Whose share of messages this uses up: the key's, which is the same after connecting again."""
+        return self.peer if self.key is None else self.key.encode()
+
 
 class Sockets:
     """Bound at construction. Raises `ConfigError`, `SpoolError`."""

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgpack
 import pytest
 import zmq
 
@@ -21,7 +22,9 @@ from scanner_agent.wire import (
     Subscriber,
     wait_for_report,
 )
-from scanner_agent.wire.sockets import client_socket
+from scanner_agent.wire.codec import Ping, encode_request
+from scanner_agent.wire.control import AskHealth, encode_control
+from scanner_agent.wire.sockets import CONTROL, INGEST, client_socket, endpoint
 from tests.support import faults, live
 from tests.support.proxy import TcpProxy
 
@@ -41,8 +44,8 @@ class Keyed:
 
     def client(self, name: str, *endpoints: str) -> ClientKeys:
         public = new_client_key(self.folder / f"{name}.key")
-        for endpoint in endpoints:
-            allow(self.keys, endpoint, public, name)
+        for one in endpoints:
+            allow(self.keys, one, public, name)
         return read_client_keys(self.folder / f"{name}.key", self.server)
 
 
@@ -231,3 +234,22 @@ def test_peers_that_drip_their_handshake_or_a_message_are_cut_off(tmp_path: Path
                 except OSError:
                     del left[peer]
         faults.send_scan(daemon.url, live.header("undisturbed"), 2)
+
+
+def test_a_peer_that_floods_is_held_back_at_both_sockets_and_others_are_not(tmp_path: Path) -> None:
+    with live.running(tmp_path, tables="[wire]\nmax_messages_per_s = 20\n[store]\nurl = 'off'") as daemon:
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        requests = ((INGEST, encode_request(Ping(token="x"))), (CONTROL, [encode_control(AskHealth(request_id="x"))]))
+        for which, message in requests:
+            peer = client_socket(context, zmq.DEALER, endpoint(daemon.url, which))
+            reasons = []
+            for _ in range(300):
+                peer.send_multipart(message)
+                assert peer.poll(5000)
+                reasons.append(msgpack.unpackb(peer.recv_multipart()[-1]).get("reason") or None)
+            assert reasons[0] is None
+            assert reasons.count("too_fast") > 100
+            assert set(reasons) == {None, "too_fast"}
+            peer.close()
+        context.term()
+        faults.send_scan(daemon.url, live.header("meanwhile"), 4)
