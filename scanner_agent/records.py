@@ -486,6 +486,28 @@ class LimitCheck(Struct, frozen=True, kw_only=True):
     met: bool | None
     """None: could not be told."""
 
+    @property
+    def label(self) -> str:
+        """What is limited, for a person: `S/N`, `linewidth`, `%SD of Glu`."""
+        name = _METRIC_LABELS.get(self.metric, self.metric.replace("_", " "))
+        return name if self.metabolite is None else f"{name} of {self.metabolite}"
+
+    @property
+    def unit_text(self) -> str:
+        """The unit with a space before it; nothing for a pure number."""
+        return "" if self.unit == "1" else f" {self.unit}"
+
+
+_METRIC_LABELS = {
+    "snr_lcmodel": "S/N",
+    "snr_naa": "S/N of NAA",
+    "fwhm_hz": "linewidth",
+    "fwhm_ppm": "linewidth",
+    "water_fwhm_hz": "water linewidth",
+    "percent_sd_lcmodel": "%SD",
+    "percent_sd": "%SD (noise)",
+}
+
 
 class WindowPoint(Struct, frozen=True, kw_only=True):
     """One step of a sliding window (functional spectroscopy)."""

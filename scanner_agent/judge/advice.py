@@ -105,17 +105,17 @@ def _unknown(seen: Seen) -> str | None:
         return f"which shots were edited is not known{f' ({c.edit_order_reason})' if c.edit_order_reason else ''}"
     for limit in seen.limits:
         if limit.met is None:
-            what = f"{limit.metric} of {limit.metabolite}" if limit.metabolite else limit.metric
-            return f"{what} could not be measured"
+            return f"the {limit.label} could not be measured"
     return None
 
 
 def _broken_at_the_end(seen: Seen, causes: tuple[Cause, ...], watches: list[Cause], foreseen: Forecast) -> Raw:
     """The scan is over and a limit is not met."""
     broken = "; ".join(
-        f"{c.metric}{f' {c.metabolite}' if c.metabolite else ''} "
+        f"{c.label} "
         + ("could not be found" if c.value is None else f"is {c.value:.3g}")
         + (f", at most {c.maximum:g}" if c.maximum is not None else f", at least {c.minimum:g}")
+        + c.unit_text
         for c in seen.limits
         if c.met is False
     )

@@ -92,18 +92,18 @@ def _movement(event: Event, course: Course, seen: Seen, pose: int, probability: 
         )
     passes = probability is not None and probability >= s.extend_probability
     lost_cause = probability is not None and probability < s.stop_probability and seen.can_extend is False
-    kept_text = f"shots {kept[0] + 1} to {kept[-1] + 1} are kept ({len(used)} used)" if kept else "nothing is kept"
+    kept_text = f"only shots {kept[0] + 1} to {kept[-1] + 1} count ({len(used)} used)" if kept else "no shot counts"
     if lost_cause:
-        rest = (
-            "No pose can reach the limits in the time left: repeat the localiser, place the voxel again and start"
-            " again."
+        text = (
+            "Repeat the localiser, place the voxel again and start again:"
+            f" the head moved at shot {at}, and neither side of it can be enough in the time left."
         )
     elif passes:
-        rest = f"{kept_text[0].upper()}{kept_text[1:]} and are enough; poses are never mixed."
+        text = f"The head moved at shot {at}: {kept_text}, and they are enough."
     else:
-        rest = (
-            f"{kept_text[0].upper()}{kept_text[1:]}; poses are never mixed. The voxel may lie elsewhere now: repeat the"
-            " localiser to be sure."
+        text = (
+            f"The head moved at shot {at}: {kept_text}. The voxel may lie elsewhere now: repeat the localiser to be"
+            " sure."
         )
     return Cause(
         kind=FindingKind.MOTION_DURING_SCAN,
@@ -114,7 +114,7 @@ def _movement(event: Event, course: Course, seen: Seen, pose: int, probability: 
         raised_at_shot=event.raised_at_shot,
         last_shot=event.last_shot,
         evidence=_evidence(event),
-        text=f"The head moved at shot {at}. {rest}",
+        text=text,
     )
 
 

@@ -11,16 +11,6 @@ import msgspec
 from scanner_agent.records import LimitCheck, MetaboliteAmount
 from scanner_agent.view.model import ScanView
 
-_METRIC_NAMES = {
-    "snr_lcmodel": "S/N",
-    "snr_naa": "S/N of NAA",
-    "fwhm_hz": "linewidth",
-    "fwhm_ppm": "linewidth",
-    "water_fwhm_hz": "water linewidth",
-    "percent_sd_lcmodel": "%SD",
-    "percent_sd": "%SD (noise)",
-    "subtraction_artefact": "subtraction artefact",
-}
 SUMS = ("tNAA", "tCr", "tCho", "Glx", "GABA+")
 NOTHING = "–"
 _SHORT = {"difference": "diff"}
@@ -60,13 +50,10 @@ def current_limits(scan: ScanView) -> tuple[LimitCheck, ...]:
 
 def limit_text(check: LimitCheck) -> str:
     """`%SD of Glu 24 % (limit 20 %)`."""
-    name = _METRIC_NAMES.get(check.metric, check.metric)
-    if check.metabolite is not None:
-        name += f" of {check.metabolite}"
-    unit = "" if check.unit == "1" else f" {check.unit}"
+    unit = check.unit_text
     value = NOTHING if check.value is None else f"{number(check.value)}{unit}"
     bound = f"at least {check.minimum:g}" if check.minimum is not None else f"at most {check.maximum:g}"
-    return f"{name} {value} ({bound}{unit})"
+    return f"{check.label} {value} ({bound}{unit})"
 
 
 def limit_lines(scan: ScanView) -> tuple[str, ...]:
