@@ -231,5 +231,5 @@ def decode_control_reply(raw: Buffer) -> ControlReply:
         raise RemoteProtocolError("too_large", "the answer is too large")
     try:
         return _REPLY.decode(raw)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RemoteProtocolError("bad_field", f"answer: {error}") from None

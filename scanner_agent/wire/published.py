@@ -125,7 +125,7 @@ def decode_record(name: str, raw: Buffer) -> AnyRecord:
         raise RemoteProtocolError("unknown_type", f"records of type {name[:40]!r} are not known here")
     try:
         record: AnyRecord = decoder.decode(raw)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RemoteProtocolError("bad_field", f"{name}: {error}") from None
     return record
 
@@ -147,7 +147,7 @@ def decode_publication(frames: list[bytes]) -> Publication:
         raise RemoteProtocolError("wrong_frames", "a publication has two frames of bounded size")
     try:
         publication = _PUBLICATION.decode(frames[1])
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RemoteProtocolError("bad_field", f"publication: {error}") from None
     if publication.wire != WIRE_VERSION:
         raise RemoteProtocolError("wrong_version", f"the daemon speaks wire version {publication.wire}")
