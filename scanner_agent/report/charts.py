@@ -87,7 +87,7 @@ def _labels(names: set[str], low: float, high: float) -> list[dict[str, Any]]:
     notes: list[dict[str, Any]] = []
     previous, lower = -1.0, False
     for ppm, name in sorted((ppm, name) for name, ppm in LABELS_PPM.items() if name in names and low <= ppm <= high):
-        lower = ppm - previous < 0.3 and not lower
+        lower = ppm - previous < 0.36 and not lower
         previous = ppm
         note = {"x": ppm, "y": 0.94 if lower else 1.0, "yref": "paper", "text": name, "yanchor": "top"}
         notes.append(note | {"showarrow": False, "font": {"size": 11}})

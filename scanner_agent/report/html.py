@@ -6,6 +6,7 @@ A content security policy forbids the page every connection, so that it can be o
 from __future__ import annotations
 
 import base64
+import math
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -41,6 +42,8 @@ _POLICY = (
     "form-action 'none'; base-uri 'none'"
 )
 _DASH = "–"
+_UNITS = {"hz": " Hz", "ppm": " ppm", "deg": "°", "mm": " mm", "s": " s", "percent": " %"}
+"""Endings of the names of evidence."""
 
 
 def write_html(path: Path | str, report: ScanReport, placements: Sequence[Placement] = ()) -> None:
@@ -124,18 +127,20 @@ def _chart(number: int, chart: Chart) -> str:
     )
 
 
-def _table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table; cells are text, not markup."""
-    body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in rows)
+def _table(heading: Sequence[str], rows: Iterable[Sequence[str]], *, stack: bool = False) -> str:
+    """A table; cells are text, not markup. `stack`: on a phone each row's cells stand below one another."""
+    body = "".join("<tr>" + "".join(map(_cell, row, heading)) + "</tr>" for row in rows)
     if not body:
         return ""
     cells = "".join(f"<th>{escape(cell)}</th>" for cell in heading)
     head = f"<thead><tr>{cells}</tr></thead>" if any(heading) else ""
-    return f'<div class="wide"><table>{head}<tbody>{body}</tbody></table></div>'
+    return f'<div class="{"stack" if stack else "wide"}"><table>{head}<tbody>{body}</tbody></table></div>'
 
 
-def _cell(text: str) -> str:
-    return f'<td class="long">{escape(text)}</td>' if len(text) > 40 else f"<td>{escape(text)}</td>"
+def _cell(text: str, heading: str) -> str:
+    long = ' class="long"' if len(text) > 40 else ""
+    named = f' data-heading="{escape(heading)}"' if heading else ""
+    return f"<td{long}{named}>{escape(text)}</td>"
 
 
 def _list(texts: Sequence[str]) -> str:
@@ -165,7 +170,7 @@ def _findings(findings: Sequence[Finding]) -> str:
         (
             (
                 f.severity.value,
-                f.kind.value,
+                f.kind.value.replace("_", " "),
                 f.text,
                 _shots(f.first_shot, f.last_shot),
                 _shot(f.raised_at_shot),
@@ -173,11 +178,18 @@ def _findings(findings: Sequence[Finding]) -> str:
             )
             for f in findings
         ),
+        stack=True,
     )
 
 
 def _evidence(finding: Finding) -> str:
-    return ", ".join(f"{name} {value:.3g}" for name, value in finding.evidence.items())
+    return ", ".join(_measured(name.split("_"), value) for name, value in finding.evidence.items())
+
+
+def _measured(words: list[str], value: float) -> str:
+    """`frequency step 5 Hz` of `frequency_step_hz`."""
+    unit = _UNITS.get(words[-1])
+    return f"{' '.join(words if unit is None else words[:-1])} {value:.3g}{unit or ''}"
 
 
 def _shot(index: int | None) -> str:
@@ -193,18 +205,18 @@ def _shots(first: int | None, last: int | None) -> str:
 def _limits(limits: Sequence[LimitCheck]) -> str:
     marks = {True: "✓ met", False: "✗ not met", None: "? could not be told"}
     return _table(
-        ("", "number", "value", "limit", "unit", "source"),
+        ("", "number", "value", "limit", "source"),
         (
             (
                 marks[check.met],
-                check.metric if check.metabolite is None else f"{check.metric} of {check.metabolite}",
-                _number(check.value),
-                f"≥ {check.minimum:g}" if check.minimum is not None else f"≤ {check.maximum:g}",
-                check.unit,
+                check.label,
+                _DASH if check.value is None else _number(check.value) + check.unit_text,
+                (f"≥ {check.minimum:g}" if check.minimum is not None else f"≤ {check.maximum:g}") + check.unit_text,
                 check.source,
             )
             for check in limits
         ),
+        stack=True,
     )
 
 
@@ -235,16 +247,20 @@ def _amounts(report: ScanReport, spectrum: str) -> str:
     columns = [name for name in optional if any(getattr(amount, name) is not None for amount in chosen)]
     titles = {"institutional_units": "mmol/L (i.u.)", "molal_mmol_per_kg": "mmol/kg"}
     order = sorted(chosen, key=lambda amount: (not amount.gated, re.match(r"(MM|Lip)\d", amount.name) is not None))
+    largest = max((abs(amount.amplitude) for amount in chosen), default=0.0)
+    exponent = 0 if largest == 0.0 or 0.1 <= largest < 1e4 else math.floor(math.log10(largest))
+    unit = f" (×1e{exponent})" if exponent else ""
     return _table(
-        ("", "amount ± CRLB", "%SD (LCModel)", "%SD (noise)", "/ tCr", *(titles[name] for name in columns)),
-        ((*_amount(amount), *(_number(getattr(amount, name)) for name in columns)) for amount in order),
+        ("", f"amount ± CRLB{unit}", "%SD (LCModel)", "%SD (noise)", "/ tCr", *(titles[name] for name in columns)),
+        ((*_amount(amount, exponent), *(_number(getattr(amount, name)) for name in columns)) for amount in order),
     )
 
 
-def _amount(amount: MetaboliteAmount) -> tuple[str, ...]:
+def _amount(amount: MetaboliteAmount, exponent: int) -> tuple[str, ...]:
+    scale = 10.0**-exponent
     return (
         f"{amount.name} (decides)" if amount.gated else amount.name,
-        _with_sd(amount.amplitude, amount.crlb_sd),
+        _with_sd(amount.amplitude * scale, None if amount.crlb_sd is None else amount.crlb_sd * scale),
         _percent(amount.percent_sd_lcmodel),
         _percent(amount.percent_sd),
         _with_sd(amount.ratio_to_tCr, amount.ratio_to_tCr_sd),
@@ -262,7 +278,10 @@ def _number(value: float | None) -> str:
 def _with_sd(value: float | None, sd: float | None) -> str:
     if value is None:
         return _DASH
-    return f"{value:.3g}" if sd is None else f"{value:.3g} ± {sd:.2g}"
+    if sd is None:
+        return f"{value:.3g}"
+    places = 1 if not 0.0 < sd < 10.0 else min(4, 1 - math.floor(math.log10(sd)))  # two digits of the uncertainty
+    return f"{value:.{places}f} ± {sd:.{places}f}"
 
 
 def _provenance(report: ScanReport) -> str:
@@ -273,7 +292,7 @@ def _provenance(report: ScanReport) -> str:
         ("basis set", f"{made.basis} ({made.basis_hash})" if made.basis else "none"),
         ("fit flags", ", ".join(report.quality.fit_flags) or "none"),
         ("not measured", "; ".join(f"{name}: {why}" for name, why in report.quality.missing.items()) or "nothing"),
-        ("time taken", f"{timing.total_ms:.0f} ms"),
+        ("time taken", f"{timing.total_ms / 1000:.1f} s"),
         ("audit record", _DASH if made.audit_head is None else f"line {made.audit_count}: {made.audit_head}"),
     ]
     return _table(("", ""), rows) + ("<h3>Steps</h3>" + _list(made.steps) if made.steps else "")

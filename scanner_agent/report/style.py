@@ -15,20 +15,27 @@ header.cannot_judge { background: #5e2a84; }
 h1 { font-size: 22px; margin: 20px 0 0; overflow-wrap: anywhere; }
 h2 { font-size: 18px; margin: 28px 0 8px; border-bottom: 1px solid var(--line); padding-bottom: 4px; }
 h3 { font-size: 15px; margin: 16px 0 6px; }
-.wide { overflow-x: auto; }
+.wide, .stack { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: 14px; }
 th, td { text-align: left; padding: 4px 12px 4px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { font-weight: 600; white-space: nowrap; }
 td { font-variant-numeric: tabular-nums; min-width: 4em; }
 td.long { min-width: 18em; }
 .chart { width: 100%; }
-@media print { .wide { overflow: visible; } section { break-inside: avoid; } }
+@media (max-width: 600px) {
+  th, td { padding-right: 8px; } table { font-size: 13px; }
+  .stack thead { display: none; } .stack table, .stack tbody { display: block; }
+  .stack tr { display: block; border-bottom: 1px solid var(--line); padding: 6px 0; }
+  .stack td, .stack td.long { display: block; border: 0; padding: 1px 0; min-width: 0; }
+  .stack td[data-heading]::before { content: attr(data-heading) ": "; color: #666; }
+}
+@media print { .wide, .stack { overflow: visible; } section { break-inside: avoid; } }
 """
 
 PLOT_SCRIPT = """
 CHARTS.forEach((chart, number) => {
   Plotly.newPlot("chart-" + number, chart.data, chart.layout,
-    { responsive: true, displaylogo: false, plotlyServerURL: "",
+    { responsive: true, displaylogo: false, displayModeBar: window.innerWidth > 600, plotlyServerURL: "",
       modeBarButtonsToRemove: ["sendChartToCloud", "lasso2d", "select2d"] });
 });
 """

@@ -34,8 +34,9 @@ def test_it_tells_the_story(page: str) -> None:
     for text in (
         "WATCH",
         "Extend by 16 shots",
-        "motion_during_scan",
-        "frequency_step_hz 5",
+        "motion during scan",
+        "frequency step 5 Hz",
+        "%SD of Glu",
         "30 of 32 shots in the result",
         "first study, its exclusion rule",
         "Glu (decides)",
