@@ -12,7 +12,9 @@ import msgpack
 import pytest
 import zmq
 
+from scanner_agent.cli.placement_line import Line
 from scanner_agent.daemon.keys import allow, new_client_key, read_client_keys, revoke, server_keys
+from scanner_agent.records import PlacementResult
 from scanner_agent.wire import (
     ClientKeys,
     ControlClient,
@@ -253,3 +255,13 @@ def test_a_peer_that_floods_is_held_back_at_both_sockets_and_others_are_not(tmp_
             peer.close()
         context.term()
         faults.send_scan(daemon.url, live.header("meanwhile"), 4)
+
+
+def test_a_localiser_s_result_needs_the_control_key(keyed: Keyed) -> None:
+    result = PlacementResult(state="not_moved", text="The head has not moved.")
+    watcher = Line(keyed.daemon.url, None, "PLC", keyed.watcher, patience_s=0.0)
+    assert watcher.put(None, result).startswith("not on record")
+    with ControlClient(keyed.daemon.url, timeout_s=20.0, keys=keyed.all) as control:
+        assert control.placement_before_scan() is None
+        assert "on record" in Line(keyed.daemon.url, None, "PLC", keyed.all).put(None, result)
+        live.eventually(lambda: control.placement_before_scan() is not None)
