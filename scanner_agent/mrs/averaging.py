@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scanner_agent.mrs.align import AlignBand
-from scanner_agent.mrs.editing import link, subtraction_artefact
+from scanner_agent.mrs.kernels import rotated
+from scanner_agent.mrs.linking import Linker, link, subtraction_artefact
 from scanner_agent.mrs.shots import Average, EditCondition
 from scanner_agent.mrs.weights import effective_number
 
@@ -60,7 +60,7 @@ def _mean(shots: Sequence[AlignedShot]) -> tuple[NDArray[np.complex128], float, 
 def average_of(
     shots: Sequence[AlignedShot],
     *,
-    link_bands: tuple[AlignBand, AlignBand] | None,
+    linker: Linker | None,
     dwell_time_s: float,
     spectrometer_frequency_mhz: float,
     offset_ppm: float,
@@ -81,8 +81,9 @@ def average_of(
         weights.update({s.shot_index: float(w) for s, w in zip(chosen, mean[2], strict=True)})
         effective.append(effective_number(mean[2]))
     artefact = frequency = phase = None
-    if "on" in fids and "off" in fids and link_bands is not None:
-        moved, frequency, phase_rad = link(fids["on"], fids["off"], noise["on"], noise["off"], *link_bands)
+    if "on" in fids and "off" in fids and linker is not None:
+        frequency, phase_rad = link(fids["on"], fids["off"], noise["on"], noise["off"], linker)
+        moved = rotated(fids["on"], frequency, phase_rad, dwell_time_s)
         phase = float(np.degrees(phase_rad))
         fids["on"] = moved
         fids["difference"] = moved - fids["off"]

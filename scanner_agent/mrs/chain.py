@@ -14,6 +14,7 @@ from scanner_agent.mrs.align import BRAIN_LINES_PPM, AlignBand, Alignment, align
 from scanner_agent.mrs.averaging import AlignedShot, average_of
 from scanner_agent.mrs.coils import combine, saturated_channels
 from scanner_agent.mrs.kernels import rotated
+from scanner_agent.mrs.linking import EditShapes, Linker, link, make_linker
 from scanner_agent.mrs.quality import found_offset_ppm
 from scanner_agent.mrs.receiver import Received, Receiver
 from scanner_agent.mrs.reference import START_SHOTS, Aligner
@@ -82,10 +83,11 @@ class ScanChain:
         eddy_current_correction: bool = True,
         align_ppm: tuple[float, float] = (1.8, 4.2),
         phantom: bool = False,
+        edit_shapes: EditShapes | None = None,
     ) -> None:
         self.n_coils, self.n_points = n_coils, n_points
         self.dwell_time_s, self.spectrometer_frequency_mhz = dwell_time_s, spectrometer_frequency_mhz
-        self.edited, self.edit_pulse_ppm = edited, edit_pulse_ppm
+        self.edited, self.edit_pulse_ppm, self.edit_shapes = edited, edit_pulse_ppm, edit_shapes
         self.eddy_current_correction, self.phantom = eddy_current_correction, phantom
         # Phantoms hold acetate and lactate rather than NAA, and lie up to 0.2 ppm lower at room temperature.
         self._align_ppm_given = align_ppm
@@ -99,8 +101,7 @@ class ScanChain:
         self._eddy: NDArray[np.complex128] | None = None
         self._band: AlignBand | None = None
         self._bands: SignBands | None = None
-        self._link_band: AlignBand | None = None
-        self._link_bands: tuple[AlignBand, AlignBand] | None = None
+        self._linker: Linker | None = None
         self._aligners: dict[EditCondition | None, Aligner] = {}
         self._common: Aligner | None = None
         self._asked: list[_Kept] = []
@@ -249,20 +250,9 @@ class ScanChain:
             phantom=self.phantom,
         )
         if self.edited:
-            self._link_band = align_band(
-                self.n_points, dt, f0, align_ppm=editing.LINK_PPM, offset_ppm=offset, lines_ppm=lines
+            self._linker = make_linker(
+                self.n_points, dt, f0, offset_ppm=offset, lines_ppm=lines, shapes=self.edit_shapes
             )
-            match_band = align_band(
-                self.n_points,
-                dt,
-                f0,
-                align_ppm=editing.MATCH_PPM,
-                offset_ppm=offset,
-                edge_ppm=editing.MATCH_EDGE_PPM,
-                range_hz=editing.MATCH_RANGE_HZ,
-                nuisance_ppm=editing.MATCH_NUISANCE_PPM,
-            )
-            self._link_bands = (self._link_band, match_band)
 
     def _pattern_signs(
         self, kept: _Kept, data: NDArray[np.complexfloating], received: Received
@@ -350,10 +340,10 @@ class ScanChain:
 
     def _ask_order(self, kept: _Kept) -> None:
         """Measure NAA against creatine in one shot, over a reference common to ON and OFF."""
-        if kept.fid is None or self._link_band is None or not editing.saturates_naa(self.edit_pulse_ppm):
+        if kept.fid is None or self._linker is None or not editing.saturates_naa(self.edit_pulse_ppm):
             return
         if self._common is None:
-            self._common = Aligner(self._link_band)
+            self._common = Aligner(self._linker.coarse)
             self._asked = []
         self._asked.append(kept)
         changed = self._common.add(kept.fid, kept.noise_sd, not kept.is_dummy)
@@ -370,7 +360,7 @@ class ScanChain:
                     found,
                     reference.fid,
                     reference.noise_sd,
-                    self._link_band,
+                    self._linker.coarse,
                     self.spectrometer_frequency_mhz,
                     self.reference_offset_ppm,
                 )
@@ -470,10 +460,10 @@ class ScanChain:
         tallest = max(made.values(), key=lambda scale: scale.height)
         self._link = None
         on, off = (self._aligners.get(c) for c in ("on", "off"))
-        if on is not None and off is not None and self._link_bands is not None:
+        if on is not None and off is not None and self._linker is not None:
             a, b = on.reference, off.reference
             if a is not None and b is not None and a.weight > 0 and b.weight > 0:
-                self._link = editing.link(a.fid, b.fid, a.noise_sd, b.noise_sd, *self._link_bands)[1:]
+                self._link = link(a.fid, b.fid, a.noise_sd, b.noise_sd, self._linker, by_shapes=self._passes > 0)
         return dict.fromkeys(made, tallest)
 
     def _make_estimate(self, kept: _Kept) -> ShotEstimate:
@@ -544,7 +534,7 @@ class ScanChain:
         ]
         return average_of(
             shots,
-            link_bands=self._link_bands,
+            linker=self._linker,
             dwell_time_s=self.dwell_time_s,
             spectrometer_frequency_mhz=self.spectrometer_frequency_mhz,
             offset_ppm=self.reference_offset_ppm,
@@ -606,6 +596,7 @@ class ScanChain:
             eddy_current_correction=self.eddy_current_correction,
             align_ppm=self._align_ppm_given,
             phantom=self.phantom,
+            edit_shapes=self.edit_shapes,
         )
 
     def _freeze(self) -> None:
@@ -683,7 +674,8 @@ class ScanChain:
         made.append(f"maximum-likelihood alignment over {low:g}-{high:g} ppm" + (", last pass" if self._passes else ""))
         made.append("robust weights by misfit and amplitude")
         if self.edited and self.edit_order is not None:
-            made.append(f"edit order from {self.edit_order.decided_from}, ON moved onto OFF over choline and inositol")
+            over = "choline and inositol" if self.edit_shapes is None else "all lines of the basis set"
+            made.append(f"edit order from {self.edit_order.decided_from}, ON moved onto OFF over {over}")
         return tuple(made)
 
 

@@ -1,4 +1,4 @@
-"""MEGA editing: which shots are ON, how the two sub-spectra are brought together, what their difference leaves over."""
+"""MEGA editing: which shots are ON."""
 
 from __future__ import annotations
 
@@ -7,25 +7,20 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from scanner_agent.mrs.align import AlignBand, Alignment, align_shot, make_template
-from scanner_agent.mrs.axes import ppm_axis, spectrum
+from scanner_agent.mrs.align import AlignBand, Alignment
 from scanner_agent.mrs.kernels import rotated
-from scanner_agent.mrs.quality import band_amplitude, band_fraction, tallest_line
+from scanner_agent.mrs.quality import band_amplitude, band_fraction
 from scanner_agent.mrs.shots import EditCondition, EditOrder
 
 NAA_PPM = (1.9, 2.12)
 TCR_PPM = (2.92, 3.12)
-LINK_PPM = (2.9, 3.35)
-# Choline, inositol: what editing leaves alone. What it changes (NAA and its tails, GABA on creatine, Glx) is projected
-# out: left in, it pulled ON off OFF by 0.06-0.2 Hz and 2-5 degrees, and GABA+ was 5 % wrong.
-MATCH_NUISANCE_PPM = ((4.42, 4.88), (1.8, 2.5), (2.95, 3.07), (3.68, 3.85))
-MATCH_PPM, MATCH_EDGE_PPM, MATCH_RANGE_HZ = (3.14, 3.66), 0.04, 2.0
 _FLANKS_PPM = ((2.74, 2.88), (3.34, 3.48))
-_SUBTRACTION_PPM = (3.16, 3.29)
 # NAA over creatine (band amplitudes): OFF about 1.2, anywhere in 0.6-2; ON (saturated) about 0.
 _OFF_RATIO, _OFF_SD, _ON_SD = 1.2, 0.3, 0.15
 _LEAST_TCR_SNR = 5.0
 _LOCK_ODDS, _SWAP_ODDS = 10.0, 12.0
+# Blocked orders that differ in one shot must differ by this much; blocks of equal length are a hundred times likelier.
+_SPLIT_ODDS, _EQUAL_BLOCKS_ODDS = 5.0, float(np.log(100.0))
 
 
 def saturates_naa(edit_pulse_ppm: tuple[float, float] | None) -> bool:
@@ -107,8 +102,8 @@ def detect_order(
 
     `log_odds`: of each shot (positive: OFF), None where it could not be measured. With labels, the data are believed
     against them only if swapping all of them is far more likely. Without labels a usual pattern is looked for
-    (alternating, 1-1-0-0), else one change from ON to OFF or back (blocked); below a log-likelihood of 10 in favour of
-    the best, nothing is decided.
+    (alternating, 1-1-0-0), else one change from ON to OFF or back (blocked); below a log-likelihood ratio of 10 in
+    favour of the best (5 against a block that is one shot longer or shorter), nothing is decided.
     """
     if not places:
         return EditOrder(decided_from="nothing", reason="no shots yet"), []
@@ -137,21 +132,26 @@ def detect_order(
         ), list(labels)
     if n < 4:
         return EditOrder(decided_from="nothing", reason="fewer than four shots"), [None] * n
-    at = np.asarray(places, dtype=np.intp)
-    candidates = _patterns(at)
-    scores = {name: float(np.sum(np.where(on, -values, values))) for name, on in candidates.items()}
-    # Blocked: the best place for the one change, at least four shots after the first and two before the last.
-    before = np.cumsum(values)[3:-2]
-    if before.size:
-        late = float(np.sum(values)) - 2 * before
-        splits = {"blocked, on first": int(np.argmax(late)), "blocked, off first": int(np.argmin(late))}
-        for name, split in splits.items():
-            first = np.arange(n) < split + 4
-            candidates[name] = first if name.endswith("on first") else ~first
-            scores[name] = float(late[split]) if name.endswith("on first") else -float(late[split])
-    ranked = sorted(scores, key=lambda name: -scores[name])
-    best, lead = ranked[0], scores[ranked[0]] - scores[ranked[1]]
-    if lead < _LOCK_ODDS or scores[best] < _LOCK_ODDS:
+    kinds = _patterns(np.asarray(places, dtype=np.intp))
+    candidates = list(kinds.values())
+    # Half the sum over all shots: differences are log-likelihood ratios.
+    scores = [0.5 * float(np.sum(np.where(on, -values, values))) for on in candidates]
+    # Blocked: every place for the one change, at least four shots after the first and two before the last.
+    for split in range(4, n - 1):
+        first = np.arange(n) < split
+        score = 0.5 * float(np.sum(values[split:]) - np.sum(values[:split]))
+        equal = _EQUAL_BLOCKS_ODDS if 2 * split == n else 0.0
+        candidates += [first, ~first]
+        scores += [score + equal, -score + equal]
+    ranked = np.argsort(scores)[::-1]
+    best = int(ranked[0])
+    lead = min(
+        (scores[best] - scores[k]) / (_SPLIT_ODDS / _LOCK_ODDS if _near(candidates[best], candidates[k]) else 1.0)
+        for k in ranked[1:]
+    )
+    # One block so far: the change may still be to come.
+    lead = min(lead, scores[best] - 0.5 * abs(float(np.sum(values))))
+    if lead < _LOCK_ODDS or scores[best] < 0.5 * _LOCK_ODDS:
         return EditOrder(
             decided_from="nothing",
             log_odds=lead,
@@ -160,6 +160,11 @@ def detect_order(
     on = candidates[best]
     decided: list[EditCondition | None] = ["on" if flag else "off" for flag in on]
     return EditOrder(decided_from="data", pattern=_name(on, places), log_odds=lead, reason="found from NAA"), decided
+
+
+def _near(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> bool:
+    """Whether two orders have a single shot between them."""
+    return int(np.count_nonzero(one != other)) == 1
 
 
 def _name(is_on: NDArray[np.bool_], places: Sequence[int]) -> str | None:
@@ -171,44 +176,3 @@ def _name(is_on: NDArray[np.bool_], places: Sequence[int]) -> str | None:
     if changes.size == 1:
         return "blocked, on first" if is_on[0] else "blocked, off first"
     return None
-
-
-def link(
-    on: NDArray[np.complex128],
-    off: NDArray[np.complex128],
-    on_sd: float,
-    off_sd: float,
-    coarse: AlignBand,
-    fine: AlignBand,
-) -> tuple[NDArray[np.complex128], float, float]:
-    """ON moved onto OFF: (ON moved, frequency Hz and phase rad taken away). FIDs (n_points,).
-
-    First over creatine and choline (`coarse`, `LINK_PPM`), then, near by, over choline and inositol alone (`fine`,
-    `MATCH_PPM`): choline by itself would also fit on creatine. Where nothing is found there, ON stays.
-    """
-    found = align_shot(on, on_sd, make_template(off, off_sd, coarse))
-    if found is None or found.frequency_sd_hz > 2.0 or abs(found.frequency_hz) > 15.0:
-        return on, 0.0, 0.0
-    better = align_shot(on, on_sd, make_template(off, off_sd, fine), found.frequency_hz)
-    if better is not None and abs(better.frequency_hz - found.frequency_hz) < MATCH_RANGE_HZ:
-        found = better
-    return rotated(on, found.frequency_hz, found.phase_rad, coarse.dwell_time_s), found.frequency_hz, found.phase_rad
-
-
-def subtraction_artefact(
-    difference: NDArray[np.complex128],
-    off: NDArray[np.complex128],
-    dwell_time_s: float,
-    spectrometer_frequency_mhz: float,
-    offset_ppm: float = 0.0,
-) -> float | None:
-    """Peak-to-peak of the difference spectrum at 3.16-3.29 ppm over tCho's height in OFF (real parts, OFF's phase)."""
-    f0 = spectrometer_frequency_mhz
-    low, high = _SUBTRACTION_PPM[0] + offset_ppm, _SUBTRACTION_PPM[1] + offset_ppm
-    height, _, phase = tallest_line(off, dwell_time_s, f0, (low, high))
-    if height <= 0:
-        return None
-    ppm = ppm_axis(difference.size, dwell_time_s, f0)
-    inside = (ppm >= low) & (ppm <= high)
-    part = np.real(spectrum(difference)[inside] * np.exp(-1j * phase))
-    return float(np.ptp(part) / height) if part.size > 1 else None

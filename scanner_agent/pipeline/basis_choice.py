@@ -19,6 +19,7 @@ from scanner_agent.basis import (
 )
 from scanner_agent.errors import SourceError
 from scanner_agent.jit import cache_directory
+from scanner_agent.mrs.linking import EditShapes
 from scanner_agent.records import ScanHeader
 from scanner_agent.scan_protocol import ScanProtocol
 
@@ -50,6 +51,23 @@ def choose_basis(
         ), None
     except SourceError as error:
         return None, str(error)
+
+
+def edit_shapes(header: ScanHeader, basis: dict[str, BasisSet] | None) -> EditShapes | None:
+    """What editing does to the metabolites of a basis set, at the scan's dwell time; None: the set does not say."""
+    if basis is None or "on" not in basis or "off" not in basis:
+        return None
+    on, off = (
+        basis[name].resampled(header.n_points, header.dwell_time_s, header.spectrometer_frequency_mhz)
+        for name in ("on", "off")
+    )
+    common = [name for name in on.names if name in off.names]
+    if not common:
+        return None
+    return EditShapes(
+        on=on.fids[[on.names.index(name) for name in common]],
+        off=off.fids[[off.names.index(name) for name in common]],
+    )
 
 
 @lru_cache(maxsize=16)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from scanner_agent import __version__
@@ -15,6 +15,7 @@ from scanner_agent.judge.forecast import check_limits
 from scanner_agent.mrs.chain import ScanChain
 from scanner_agent.mrs.shots import Average
 from scanner_agent.pipeline import assemble
+from scanner_agent.pipeline.basis_choice import edit_shapes
 from scanner_agent.pipeline.fitting import SpectrumFits
 from scanner_agent.pipeline.order import ShotOrder
 from scanner_agent.pipeline.windows import window_course
@@ -83,6 +84,7 @@ class ScanPipeline:
             eddy_current_correction=protocol.processing.eddy_current_correction and not header.eddy_current_corrected,
             align_ppm=protocol.processing.align_ppm,
             phantom=protocol.match.is_phantom,
+            edit_shapes=edit_shapes(header, basis),
         )
         self._fits = SpectrumFits(header, protocol, basis)
         self._judge = Judge(header, protocol)
@@ -232,6 +234,11 @@ class ScanPipeline:
     def average(self) -> Average | None:
         """The average that the last numbers are of."""
         return None if self._round is None else self._round.average
+
+    @property
+    def fits(self) -> Mapping[str, FitResult]:
+        """The fits that the last numbers are of, by sub-spectrum."""
+        return {} if self._round is None else self._round.fits
 
     # The end -------------------------------------------------------------------------------------------------------
 
