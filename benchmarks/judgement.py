@@ -2,6 +2,9 @@
 
     .venv/bin/python benchmarks/judgement.py [--fast] [--signs N] [--line N] [--cohorts N] [--figures FOLDER]
 
+With `--keep FOLDER` every finished scan and replay is kept there, and is not run again: a run may be split over several
+calls (by sequence and part), broken off and taken up again, and its tables made at the end from what is kept.
+
 Three parts: the whole line (`ScanPipeline` on raw shots) on a few scans of each scenario; the judgement alone on the
 sign model, which the first part checks, on many; the two studies replayed as cohorts. Seeds from 7 000 000 on and
 severities drawn uniformly: tuning used seeds below 1 000 000.
@@ -10,6 +13,7 @@ severities drawn uniformly: tuning used seeds below 1 000 000.
 from __future__ import annotations
 
 import argparse
+import pickle
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -21,7 +25,7 @@ import numpy as np
 from common import machine, table, write_json
 from judgement_figures import write_confusion, write_roc
 from judgement_runs import Outcome, by_signs, make_scan, scenarios_of, whole_line
-from judgement_score import GOOD, Rate, all_rates, motion_delays, rate
+from judgement_score import Rate, all_rates, good_scans, motion_delays, rate
 
 from scanner_agent.scan_protocol import match_protocol
 from scanner_agent.simulate import draw_cohort
@@ -56,16 +60,39 @@ def tasks(sequence: str, n: int, line: bool, chosen: Sequence[str]) -> list[Task
     ]
 
 
-def run_all(jobs: int, work: Sequence[Task], label: str) -> list[Outcome]:
-    """All scans, in processes."""
+def run_all(jobs: int, work: Sequence[Task], label: str, keep: Path | None) -> list[Outcome]:
+    """All scans, in processes; scenario by scenario, so that what is done is kept."""
     begin = time.perf_counter()
-    mapped = _mapper(jobs)(run_one, work)
-    done = []
-    for outcome in mapped:
-        done.append(outcome)
-        if len(done) % 50 == 0:
-            print(f"  {label}: {len(done)}/{len(work)} in {time.perf_counter() - begin:.0f} s", flush=True)
+    done: list[Outcome] = []
+    for scenario in dict.fromkeys(task[0] for task in work):
+        chosen = [task for task in work if task[0] == scenario]
+        kept = _kept(keep, f"{label} {scenario}", len(chosen))
+        if kept is None:
+            kept = list(_mapper(jobs)(run_one, chosen))
+            _keep(keep, f"{label} {scenario}", kept)
+            print(f"  {label}: {scenario}, {len(kept)} in {time.perf_counter() - begin:.0f} s", flush=True)
+        done += kept
     return done
+
+
+def _file(keep: Path, name: str) -> Path:
+    return keep / f"{name.replace(' ', '_')}.pickle"
+
+
+def _kept(keep: Path | None, name: str, n: int) -> list[Any] | None:
+    """What an earlier call left, if it is as much as is wanted now."""
+    if keep is None or not _file(keep, name).exists():
+        return None
+    found: list[Any] = pickle.loads(_file(keep, name).read_bytes())  # noqa: S301 (our own file)
+    return found[:n] if len(found) >= n else None
+
+
+def _keep(keep: Path | None, name: str, found: list[Any]) -> None:
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+        part = _file(keep, name).with_suffix(".part")
+        part.write_bytes(pickle.dumps(found))
+        part.replace(_file(keep, name))
 
 
 def _mapper(jobs: int) -> Callable[..., Iterable[Any]]:
@@ -84,7 +111,7 @@ def run_cohort(replay: int) -> dict[str, tuple[int, int]]:
         counts[question] = (k + right, n + 1)
 
     for study in (1, 2, "2b"):
-        for member in draw_cohort(study, SHOWING_SEED + replay, frames=replay % 2 == 0):  # type: ignore[arg-type]
+        for member in draw_cohort(study, SHOWING_SEED + replay, frames=replay % 2 == 0):
             scan = member.simulate(n_points=1024)
             outcome = by_signs(scan, member.scenario, member.seed)
             if member.lost:
@@ -98,13 +125,20 @@ def run_cohort(replay: int) -> dict[str, tuple[int, int]]:
     return counts
 
 
-def cohort_rates(jobs: int, n: int) -> list[Rate]:
-    """Rates over all replays."""
+def cohort_rates(jobs: int, n: int, keep: Path | None) -> list[Rate]:
+    """Rates over all replays, ten at a time."""
     totals: dict[str, tuple[int, int]] = {}
-    for counts in _mapper(jobs)(run_cohort, range(n)):
-        for question, (k, m) in counts.items():
-            a, b = totals.get(question, (0, 0))
-            totals[question] = (a + k, b + m)
+    for first in range(0, n, 10):
+        replays = range(first, min(first + 10, n))
+        found = _kept(keep, f"cohorts {first}", len(replays))
+        if found is None:
+            found = list(_mapper(jobs)(run_cohort, replays))
+            _keep(keep, f"cohorts {first}", found)
+            print(f"  cohorts: {replays.stop}", flush=True)
+        for counts in found:
+            for question, (k, m) in counts.items():
+                a, b = totals.get(question, (0, 0))
+                totals[question] = (a + k, b + m)
     target = {"flagged by half-time": ">= 1.0", "stopped": "<= 0.0"}
     return [
         Rate(question, k, m, next((t for end, t in target.items() if question.endswith(end)), ""))
@@ -176,6 +210,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--sequences", nargs="+", default=["PRESS", "MEGA-PRESS"])
     parser.add_argument("--figures", type=Path, help="folder for the PNGs")
+    parser.add_argument("--keep", type=Path, help="folder for finished scans")
     given = parser.parse_args()
     chosen: Sequence[str] = scenarios_of("MEGA-PRESS")
     if given.fast:
@@ -185,8 +220,8 @@ def main() -> None:
     result: dict[str, Any] = {}
     panels: dict[str, Sequence[Outcome]] = {}
     for sequence in given.sequences:
-        signs = run_all(given.jobs, tasks(sequence, given.signs, False, chosen), f"{sequence} signs")
-        line = run_all(given.jobs, tasks(sequence, given.line, True, chosen), f"{sequence} line")
+        signs = run_all(given.jobs, tasks(sequence, given.signs, False, chosen), f"{sequence} signs", given.keep)
+        line = run_all(given.jobs, tasks(sequence, given.line, True, chosen), f"{sequence} line", given.keep)
         panels |= {f"{sequence}, signs": signs, f"{sequence}, whole line": line}
         for name, outcomes in (("signs", signs), ("whole line", line)):
             if not outcomes:
@@ -209,14 +244,14 @@ def main() -> None:
             print(f"\n{sequence}: sign model against whole line\n")
             print(table([*header, "first, signs"], rows))
             result[f"{sequence} check"] = rows
-        every = [o for o in signs if o.scenario in GOOD]
+        every = good_scans(signs)
         if every:
             report(f"{sequence}, all good scenarios together", [
                 rate("stop at any shot", (o.stopped for o in every), "<= 0.01"),
                 rate("watch or finding above note", (o.flagged for o in every), "<= 0.05"),
             ])  # fmt: skip
     if given.cohorts:
-        rates = cohort_rates(given.jobs, given.cohorts)
+        rates = cohort_rates(given.jobs, given.cohorts, given.keep)
         report(f"cohorts, {given.cohorts} replays", rates)
         result["cohorts"] = [r.json() for r in rates]
     curves, marks = roc(given.roc) if given.roc else ({}, {})

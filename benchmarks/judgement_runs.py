@@ -37,6 +37,7 @@ class Outcome:
     """One judged scan beside its truth."""
 
     scenario: str
+    sequence: str
     seed: int
     truth: Mapping[str, Any]
     steps: tuple[Step, ...]
@@ -107,6 +108,7 @@ def whole_line(scan: SimulatedScan, scenario: str, seed: int, protocol: ScanProt
     met = [limit.met for limit in report.limits]
     return Outcome(
         scenario=scenario,
+        sequence=scan.header.sequence or "",
         seed=seed,
         truth=scan.truth,
         steps=tuple(steps),
@@ -142,6 +144,7 @@ def by_signs(scan: SimulatedScan, scenario: str, seed: int, protocol: ScanProtoc
     final = judge.finish(fits, _context(model, len(signs)))
     return Outcome(
         scenario=scenario,
+        sequence=scan.header.sequence or "",
         seed=seed,
         truth=scan.truth,
         steps=tuple(steps),

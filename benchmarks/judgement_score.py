@@ -23,6 +23,11 @@ CAUSE = {
     "swapped_edit_order": "editing_error",
 }
 """Scenarios that must be flagged within 16 excitations, and the finding that is right."""
+OTHERS = {"spurious_echo": "spurious_echo", "dropped_edit_pulse": "editing_error", "missing_shots": "data_gap"}
+"""The same without a figure asked for."""
+EDITING_WATCH_HZ, OFFSET_MARGIN_HZ = 5.0, 1.0
+"""Offset from the editing pulse worth a `watch` (protocols), and how far from it a scan is clearly on one side."""
+_FAR_HZ = EDITING_WATCH_HZ + OFFSET_MARGIN_HZ
 PRESENT_FROM_START = ("displaced_before", "poor_shim", "low_snr", "lipid")
 NO_LATER_EVENT = ("still", "no_dummy", "drift", "poor_shim", "low_snr", "displaced_before")
 
@@ -93,12 +98,35 @@ def all_rates(outcomes: Sequence[Outcome]) -> list[Rate]:
     return [*_false_alarms(outcomes), *_movement(outcomes), *_causes(outcomes), *_forecast(outcomes)]
 
 
+def editing_offset_hz(o: Outcome) -> float:
+    """Largest offset of an edited scan from the editing pulse over 16 shots, Hz; 0 where nothing is edited."""
+    if "MEGA" not in o.sequence:
+        return 0.0
+    track = np.asarray(o.truth["shots"]["frequency_hz"])
+    return float(np.max(np.abs(np.convolve(track, np.ones(16) / 16, mode="valid"))))
+
+
+def good_scans(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Scans in which nothing is wrong: subjects whose own lines break the limits and drift beyond editing are not."""
+    return [
+        o
+        for o in of(outcomes, *GOOD)
+        if o.limits_met is not False and editing_offset_hz(o) < EDITING_WATCH_HZ - OFFSET_MARGIN_HZ
+    ]
+
+
 def _false_alarms(outcomes: Sequence[Outcome]) -> list[Rate]:
     found = []
+    good = good_scans(outcomes)
     for name in GOOD:
-        chosen = of(outcomes, name)
+        chosen = of(good, name)
         found.append(rate(f"{name}: stop at any shot", (o.stopped for o in chosen), "<= 0.01"))
         found.append(rate(f"{name}: watch or finding above note", (o.flagged for o in chosen), "<= 0.05"))
+    every = of(outcomes, *GOOD)
+    found.append(rate("good scenarios: scans that are not good (see good_scans)", (o not in good for o in every)))
+    far = [o for o in of(outcomes, *GOOD, "drift_exponential") if editing_offset_hz(o) > _FAR_HZ]
+    found.append(rate("drift beyond editing: told", (o.first_flag("frequency_drift") is not None for o in far)))
+    found.append(rate("gain_change: flagged", (o.flagged for o in of(outcomes, "gain_change") if o.limits_met)))
     return found
 
 
@@ -149,6 +177,9 @@ def _causes(outcomes: Sequence[Outcome]) -> list[Rate]:
         found.append(rate(f"{name}: flagged within 16 excitations", (_in_time(o) for o in chosen), ">= 0.95"))
         found.append(rate(f"{name}: right cause first", (o.first_cause == kind for o in chosen), ">= 0.9"))
         # The whole-scan scenarios leave no note of what else is wrong with them: any finding of the kind counts here.
+        found.append(rate(f"{name}: cause among the findings", (o.finding(kind) is not None for o in chosen)))
+    for name, kind in OTHERS.items():
+        chosen = of(outcomes, name)
         found.append(rate(f"{name}: cause among the findings", (o.finding(kind) is not None for o in chosen)))
     broken = [o for o in outcomes if o.limits_met is False and o.scenario not in GOOD]
     found.append(rate("limits broken, final verdict good", (o.final is Verdict.GOOD for o in broken), "<= 0.02"))

@@ -47,7 +47,8 @@ def fit_line(
         b = float(weight @ ((x - mx) * (y - my))) / max(sxx, 1e-12)
         a = my - b * mx
         residual = y - a - b * x
-        spread = max(1.4826 * float(np.median(np.abs(residual))), 1e-9)
+        away = np.sort(np.abs(residual))
+        spread = max(1.4826 * 0.5 * float(away[(n - 1) // 2] + away[n // 2]), 1e-9)
         weight = np.minimum(1.0, 1.345 * spread / np.maximum(np.abs(residual), 1e-12))
     widen = math.sqrt((1 + correlation) / (1 - correlation))
     sd_slope = widen * spread / math.sqrt(max(sxx, 1e-12))

@@ -137,13 +137,16 @@ class FeatureTable:
 
 def robust_centre(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Median over rows, ignoring NaN; NaN where a column has none. (n, k) -> (k,)."""
+    n = len(values)
+    if n == 0:
+        return np.full(values.shape[1], np.nan)
     filled = np.sort(values, axis=0)  # NaN last
+    if not np.isnan(filled[-1]).any():
+        return np.asarray(0.5 * (filled[(n - 1) // 2] + filled[n // 2]))
     count = np.isfinite(values).sum(axis=0)
     low, high = np.maximum(count - 1, 0) // 2, count // 2
     columns = np.arange(values.shape[1])
-    if len(filled) == 0:
-        return np.full(values.shape[1], np.nan)
-    high = np.minimum(high, len(filled) - 1)
+    high = np.minimum(high, n - 1)
     centre = 0.5 * (filled[low, columns] + filled[high, columns])
     centre[count == 0] = np.nan
     return np.asarray(centre)

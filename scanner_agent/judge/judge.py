@@ -226,7 +226,7 @@ class Judge:
             offset_now_hz=offset,
             offset_sd_hz=now_sd,
             scan_minutes=self._n_planned() * per_shot,
-            first_shot=int(index[0]),
+            first_shot=int(table.shot_index[self._course.pose_rows(pose).start]),
             last_shot=int(index[-1]),
         )
 

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from scanner_agent.judge.creep import find_creep
 from scanner_agent.judge.features import AMPLITUDE, FeatureTable, prior_scatter, robust_centre
 from scanner_agent.judge.movement import (
     Step,
@@ -25,6 +26,9 @@ from scanner_agent.judgement_settings import JudgementSettings
 EventKind = Literal["step", "burst", "moving", "water", "lipid", "amplitude"]
 """A new pose; a passing movement; a change not yet told apart; changes of one thing only, in which no head moved."""
 MOVEMENTS: frozenset[EventKind] = frozenset({"step", "burst", "moving"})
+_CREEP_EVERY = 4  # shots between two looks for slow movement
+_CREEP_SHOTS = 256  # shots after the first ones that its beginning is looked for in, at most
+_SURE_CREEP = 1.5  # times the threshold, for a pose of its own
 _MOST_LEADING = 3  # shots before steady state that are looked for
 
 
@@ -97,6 +101,8 @@ class Course:
             self._find_leading()
         self._look()
         self._watch_for_steps()
+        if n % _CREEP_EVERY == 0:
+            self._watch_for_creep()
 
     @property
     def _least(self) -> int:
@@ -196,6 +202,24 @@ class Course:
             self._hit[row : self.table.n] = False
             self.events = [e for e in self.events if e.kind != "burst" or e.first_shot < self._shot(row) - 2]
 
+    def _watch_for_creep(self) -> None:
+        """Slow movement: from where it begins the shots are a pose of their own, once it is sure."""
+        first = max(self._starts[-1], self._leading)
+        s = self._s
+        rows = first + np.flatnonzero(~self._hit[first : self.table.n])
+        rows = np.concatenate([rows[: s.step_memory_shots], rows[s.step_memory_shots :][-_CREEP_SHOTS:]])
+        if len(rows) < 3 * s.step_lookback_shots:
+            return
+        value, error = self.table.rows(rows)
+        found = find_creep(value, error, self._prior(), s)
+        if found is None:
+            return
+        row = int(rows[found.row])
+        if found.statistic >= _SURE_CREEP * s.step_threshold and row > first + self._least:
+            self._begin_pose(row, found)
+        else:
+            self._raise("moving", row, found)
+
     def _lasts(self, step: Step, hit: NDArray[np.bool_]) -> bool:
         """Whether the last shots by themselves show the new state, and lie as close together as a still head's do."""
         s = self._s
@@ -240,6 +264,10 @@ class Course:
             statistic=step.statistic,
             change=tuple((n, c) for n, c in sorted(step.change.items()) if n in signs),
         )
+        if kind in MOVEMENTS:
+            # A slow movement may show in one sign first.
+            since = shot - self._s.step_lookback_shots
+            self.events = [e for e in self.events if e.kind in MOVEMENTS or e.last_shot < since]
         for i, known in enumerate(self.events):
             if known.last_shot < shot - self._s.step_lookback_shots:
                 continue

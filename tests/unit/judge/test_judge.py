@@ -230,3 +230,29 @@ def test_energy_that_only_some_shots_have_is_an_echo_and_noise_is_none() -> None
     live, end = judged(changed(noisy, 30, 63, lambda x: {"echo_z": 6.0 if x.shot_index % 4 == 0 else 0.0}))
     assert FindingKind.SPURIOUS_ECHO in {f.kind for f in end.findings}
     assert next(i for i, j in enumerate(live) if j.findings) <= 44
+
+
+def sunk(x: ShotSigns, first: int, last: int) -> dict[str, float]:
+    """Signs of a head that sinks into another pose from one shot to another."""
+    share = min(max((x.shot_index - first) / (last - first), 0.0), 1.0)
+    return {
+        "frequency_hz": (x.frequency_hz or 0.0) - 4.0 * share,
+        "broadening_hz": (x.broadening_hz or 0.0) + 2.0 * share,
+        "amplitude": (x.amplitude or 1.0) * (1.0 - 0.15 * share),
+        "residual_water": (x.residual_water or 1.0) * (1.0 + 1.5 * share),
+    }
+
+
+def test_a_head_that_sinks_over_many_shots_has_moved_and_a_drifting_magnet_has_not() -> None:
+    scan = still_scan(22, header=mega_header(), protocol="mega_te68_3t", snr=6.0)
+    live, end = judged(changed(scan, 120, 319, lambda x: sunk(x, 120, 220)))
+    moved = [f for f in end.findings if f.kind == FindingKind.MOTION_DURING_SCAN]
+    assert moved
+    assert 110 <= (moved[0].first_shot or 0) <= 190
+    assert next(i for i, j in enumerate(live) if j.findings) <= 230
+    assert FindingKind.MOTION_DURING_SCAN not in {
+        f.kind
+        for f in judged(
+            changed(scan, 0, 319, lambda x: {"frequency_hz": (x.frequency_hz or 0.0) + 0.01 * x.shot_index})
+        )[1].findings
+    }
