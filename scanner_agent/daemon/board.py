@@ -37,8 +37,7 @@ class Board:
 
     def __init__(self) -> None:
         self._scans: OrderedDict[str, _Scan] = OrderedDict()
-        self.placement: Placement | None = None
-        """Latest localiser's result that belongs to no scan."""
+        self._placements: OrderedDict[str | None, Placement] = OrderedDict()
 
     def shot_came(self, header: ScanHeader, n_shots: int) -> None:
         """Something of a scan was acknowledged."""
@@ -58,8 +57,11 @@ class Board:
 
     def take(self, scan_id: str, record: AnyRecord) -> None:
         """Take in a result of the worker."""
-        if isinstance(record, Placement) and record.scan_id is None:
-            self.placement = record
+        if isinstance(record, Placement):  # may be heard of before its scan is, after a restart
+            self._placements[record.scan_id] = record
+            self._placements.move_to_end(record.scan_id)
+            while len(self._placements) > MAX_SCANS:
+                self._placements.popitem(last=False)
             return
         scan = self._scans.get(scan_id)
         if scan is None:
@@ -67,11 +69,12 @@ class Board:
                 scan = self._add(record.scan)
             elif isinstance(record, ScanHeader):
                 scan = self._add(record)
+            elif isinstance(record, ScanSnapshot):  # a scan that pauses while the daemon is started again
+                scan = self._add(record.header)
             else:
                 return
         if isinstance(record, ScanSnapshot):
-            old = scan.snapshot
-            scan.snapshot = msgspec.structs.replace(record, report=old.report, placement=old.placement)
+            scan.snapshot = msgspec.structs.replace(record, report=scan.snapshot.report)
             scan.tracks = {track.index: track for track in record.tracks}
         elif isinstance(record, Assessment):
             if record.track is not None:
@@ -88,8 +91,6 @@ class Board:
                 protocol=scan.snapshot.protocol or record.provenance.protocol,
             )
             scan.ended = True
-        elif isinstance(record, Placement):
-            scan.snapshot = msgspec.structs.replace(scan.snapshot, placement=record)
         elif isinstance(record, ScanEnd):
             scan.ended = True
 
@@ -103,7 +104,14 @@ class Board:
         if scan is None:
             return None
         tracks = tuple(scan.tracks[index] for index in sorted(scan.tracks))
-        return msgspec.structs.replace(scan.snapshot, tracks=tracks, last_shot_at=scan.last_shot_at)
+        return msgspec.structs.replace(
+            scan.snapshot, tracks=tracks, last_shot_at=scan.last_shot_at, placement=self._placements.get(scan_id)
+        )
+
+    @property
+    def placement(self) -> Placement | None:
+        """Latest localiser's result that belongs to no scan."""
+        return self._placements.get(None)
 
     def lines(self) -> tuple[ScanLine, ...]:
         """The scans, newest first."""

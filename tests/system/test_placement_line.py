@@ -134,6 +134,8 @@ def test_before_the_spectroscopy_and_through_the_daemon_s_death(tmp_path: Path) 
             eventually(lambda: control.placement_before_scan() is not None)
             assert [p.scan_id for p in journalled(control)] == [None, "s1"]
             assert control.triggers() == ()
+            eventually(lambda: any(line.scan_id == "s1" for line in control.scans()))
+            eventually(lambda: (p := control.snapshot("s1").placement) is not None and p.result.state == "not_moved")
         audit = [json.loads(text) for text in (daemon.state / "audit.jsonl").read_text().splitlines()]
         assert [entry["scan_id"] for entry in audit if entry["event"] == "placement"] == [None, "s1"]
 
