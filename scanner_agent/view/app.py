@@ -29,7 +29,7 @@ REDRAW_S = 0.25
 _LEFT_AWAY = ("f", "k", "n", "⇥", "p", "t", "m", "s", "r")
 WIDE, TALL = 110, 34
 _PANES = ("spectrum", "shots", "table")
-_EMPTY = "nothing to show yet"
+_EMPTY = "nothing to show"
 
 
 class Block(Static):
@@ -250,11 +250,17 @@ class WatchApp(App[int]):
         return plots.tracks(scan, width, height, colour=self._colour)
 
     def _tabs(self, state: ViewState) -> Text:
+        """The scans from the latest backwards as far as they fit; the chosen one always."""
         chosen = self._scan_id(state)
-        tabs = (
-            Text(f" {tab_text(scan)} ", style="reverse bold" if scan.scan_id == chosen else "")
-            for scan in list(state.scans.values())[-6:]
-        )
+        room = self.size.width - sum(len(tab_text(scan)) + 3 for scan in state.scans.values() if scan.scan_id == chosen)
+        tabs: list[Text] = []
+        for scan in reversed(list(state.scans.values())):
+            text = f" {tab_text(scan)} "
+            if scan.scan_id != chosen:
+                room -= len(text) + 1
+                if room < 0:
+                    continue
+            tabs.insert(0, Text(text, style="reverse bold" if scan.scan_id == chosen else ""))
         return Text("│").join(tabs)
 
     def _keys(self, state: ViewState, scan: ScanView | None) -> Text:

@@ -87,6 +87,7 @@ The large word says how the scan is doing:
   ! WATCH        look: read the reason   ■ STOP   stop, do what it says
   ? CANNOT JUDGE something it needs is missing: no verdict, good or bad
   ✕ NO LINK      not connected: the scan itself goes on
+  ✕ NO DATA      no shot comes any more: look at the scanner
 Below: what to do, why, how far the scan is, how it will probably end.
 A shot is one measurement (one TR); x marks shots that are left out.
 %SD is the uncertainty of an amount: the smaller, the better.

@@ -93,6 +93,9 @@ def panel(state: ViewState, scan_id: str | None, at: float) -> Panel:
         # A verdict that can no longer change must not look alive.
         advice = f"Not connected: the scan goes on unchecked. Last known: {word} – {advice}"
         word, symbol, style = "NO LINK", "✕", "lost"
+    elif _fallen_silent(state, scan, at) and shown in (Verdict.COLLECTING, Verdict.GOOD, Verdict.WATCH):
+        advice = f"No shot comes any more: look at the scanner. Last known: {word} – {advice}"
+        word, symbol, style = "NO DATA", "✕", "lost"
     return Panel(
         title=_title(scan),
         word=word,
@@ -100,7 +103,7 @@ def panel(state: ViewState, scan_id: str | None, at: float) -> Panel:
         style=style,
         advice=advice,
         reasons=reasons,
-        progress=_progress(scan),
+        progress=_progress(scan, at),
         forecast=_forecast(scan),
         alive=alive,
         alarmed=alarmed,
@@ -114,6 +117,7 @@ _NO_SCAN = {
     Link.CONNECTED: ("WAITING", "Waiting for the first scan."),
     Link.LOST: ("NO LINK", "The quality check does not answer. On its machine: scanner-agent run"),
 }
+_LONG_SILENCE_S = 10.0
 _GETTING_READY = "Getting ready. A scan may begin: its shots are kept, the verdict comes later."
 
 
@@ -165,6 +169,13 @@ def prescription(placement: Placement | None, scan: ScanView | None) -> tuple[st
     return tuple(f"New prescription, {vendor}: {text}" for vendor, text in (known or consoles).items())
 
 
+def _fallen_silent(state: ViewState, scan: ScanView, at: float) -> bool:
+    """Silent for so long that the large word must not say that all is well. Shots that wait do not count."""
+    silent = scan.silent_for_s(at)
+    waiting = state.health.shots_waiting if state.health is not None else 0
+    return silent is not None and not waiting and silent > (scan.shot_interval_s or 0.0) + _LONG_SILENCE_S
+
+
 def _because(reason: str) -> str:
     return f" ({reason})" if reason else ""
 
@@ -178,11 +189,11 @@ def _reasons(scan: ScanView, advice: str) -> tuple[str, ...]:
     return tuple(text for text in flagged + broken + notes if text not in advice)
 
 
-def _progress(scan: ScanView) -> str:
+def _progress(scan: ScanView, at: float) -> str:
     used, left_out = scan.n_used, scan.n_left_out
     planned = scan.n_planned
     parts = [f"{used} shots used", f"{left_out} left out", f"{NOTHING if planned is None else planned} planned"]
-    if planned and not scan.ended:
+    if planned and not scan.ended and scan.silent_for_s(at) is None:
         seen = used + left_out
         interval = scan.shot_interval_s
         if interval is not None and planned > seen:

@@ -63,6 +63,7 @@ def states() -> dict[str, ViewState]:
             metabolites=(),
         ),
         "lost": after(watch, LinkChanged(Link.LOST, "nothing heard from the daemon"), NOW),
+        "silent": after(connected(), results.snapshot(14, last_shot_at=NOW - 40), NOW),
         "ended": after(connected(), results.snapshot(32, ended=True), NOW),
     }
 
