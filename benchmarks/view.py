@@ -126,18 +126,20 @@ def watched(columns: int, rows: int, n_shots: int, interval_s: float) -> dict[st
         os.execv(sys.executable, [sys.executable, "-m", "scanner_agent", "watch", "--connect", url])
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     written = [0]
+    cleared = [0]
 
     def drain() -> None:
         try:
             while data := os.read(terminal, 65536):
                 written[0] += len(data)
+                cleared[0] += data.count(b"\x1b[2J")
         except OSError:  # the terminal is closed: the view has ended
             return
 
     reader = threading.Thread(target=drain)
     reader.start()
     threading.Event().wait(6.0)  # started and connected: what follows is following
-    cpu, drawn, begin = _cpu_s(pid), written[0], time.monotonic()
+    cpu, drawn, clears, begin = _cpu_s(pid), written[0], cleared[0], time.monotonic()
     publisher.begin.set()
     publisher.join()
     seconds = time.monotonic() - begin
@@ -145,6 +147,8 @@ def watched(columns: int, rows: int, n_shots: int, interval_s: float) -> dict[st
         "cpu %": 100 * (_cpu_s(pid) - cpu) / seconds,
         "memory MB": _memory_mb(pid),
         "kB/s to the terminal": (written[0] - drawn) / seconds / 1e3,
+        "bytes per shot / cells": (written[0] - drawn) / n_shots / (columns * rows),
+        "screen cleared": cleared[0] - clears,
         "start cpu s": cpu,
     }
     os.write(terminal, b"q")

@@ -96,7 +96,7 @@ def _movement(event: Event, course: Course, seen: Seen, pose: int, probability: 
     if lost_cause:
         text = (
             "Repeat the localiser, place the voxel again and start again:"
-            f" the head moved at shot {at}, and neither side of it can be enough in the time left."
+            f" the head moved at shot {at}, with too few shots before and too little time after it."
         )
     elif passes:
         text = f"The head moved at shot {at}: {kept_text}, and they are enough."

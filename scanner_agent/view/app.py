@@ -77,7 +77,7 @@ class WatchApp(App[int]):
     #banner.watch { background: ansi_yellow; color: ansi_black; }
     #banner.stop { background: ansi_red; color: ansi_bright_white; }
     #banner.cannot_judge { background: ansi_magenta; color: ansi_bright_white; }
-    #banner.lost { background: ansi_bright_black; color: ansi_bright_white; }
+    #banner.lost { background: ansi_white; color: ansi_black; }
     #body { height: 1fr; }
     #upper { height: 3fr; }
     #spectrum { height: 1fr; width: 1fr; }
