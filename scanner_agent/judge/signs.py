@@ -32,6 +32,9 @@ class ShotSigns:
     """As decided by the signal chain."""
     edit_log_odds: float | None = None
     """Log-likelihood of NAA present (off) minus that of NAA saturated (on) in this shot; None if it cannot be told."""
+    edit_offset_hz: float | None = None
+    """Edited scans: how far the lines lay from where the editing pulse expects them, Hz."""
+    edit_offset_sd_hz: float | None = None
     frequency_hz: float | None = None
     """A shot multiplied by exp(+2 pi i f t) has +f."""
     frequency_sd_hz: float | None = None

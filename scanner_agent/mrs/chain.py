@@ -14,7 +14,7 @@ from scanner_agent.mrs.align import BRAIN_LINES_PPM, AlignBand, Alignment, align
 from scanner_agent.mrs.averaging import AlignedShot, average_of
 from scanner_agent.mrs.coils import combine, saturated_channels
 from scanner_agent.mrs.kernels import rotated
-from scanner_agent.mrs.linking import EditShapes, Linker, link, make_linker
+from scanner_agent.mrs.linking import EditShapes, Linker, link, make_linker, place_hz
 from scanner_agent.mrs.quality import found_offset_ppm
 from scanner_agent.mrs.receiver import Received, Receiver
 from scanner_agent.mrs.reference import START_SHOTS, Aligner
@@ -108,6 +108,7 @@ class ScanChain:
         self._scales: dict[EditCondition | None, Scale] = {}
         self._scaled_with: tuple[object, ...] = ()
         self._link: tuple[float, float] | None = None
+        self._place: tuple[float, float] | None = None
         self._passes = 0
         self._estimates: list[ShotEstimate | None] = []
         self._late_water = False
@@ -458,8 +459,13 @@ class ScanChain:
         if not made:
             return {}
         tallest = max(made.values(), key=lambda scale: scale.height)
-        self._link = None
+        self._link = self._place = None
         on, off = (self._aligners.get(c) for c in ("on", "off"))
+        if off is not None and off.reference is not None and self._linker is not None and "off" in made:
+            self._place = place_hz(off.reference.fid, off.reference.noise_sd, self._linker)
+            if self._place is not None and self._eddy is not None and self.water is not None:
+                # The eddy-current correction has taken the water reference's own shift away.
+                self._place = self._place[0] + self.water.frequency_hz, self._place[1]
         if on is not None and off is not None and self._linker is not None:
             a, b = on.reference, off.reference
             if a is not None and b is not None and a.weight > 0 and b.weight > 0:
@@ -497,6 +503,8 @@ class ScanChain:
             common,
             frequency_hz=found.frequency_hz + link_hz,
             frequency_sd_hz=found.frequency_sd_hz,
+            edit_offset_hz=None if self._place is None else self._place[0] + found.frequency_hz + link_hz,
+            edit_offset_sd_hz=None if self._place is None else float(np.hypot(self._place[1], found.frequency_sd_hz)),
             phase_deg=_degrees(turned_rad),
             phase_sd_deg=float(np.degrees(found.phase_sd_rad)),
             amplitude=found.amplitude,

@@ -9,7 +9,7 @@ import scipy.fft
 import scipy.optimize
 from numpy.typing import NDArray
 
-from scanner_agent.mrs.align import AlignBand, align_band, align_shot, make_template
+from scanner_agent.mrs.align import AlignBand, Template, align_band, align_shot, make_template
 from scanner_agent.mrs.axes import WATER_PPM, hz_from_ppm, ppm_axis, spectrum
 from scanner_agent.mrs.kernels import rotated
 from scanner_agent.mrs.quality import tallest_line
@@ -20,6 +20,8 @@ LINK_PPM = (2.9, 3.35)
 _MATCH_NUISANCE_PPM = ((4.42, 4.88), (1.8, 2.5), (2.95, 3.07), (3.68, 3.85))
 _MATCH_PPM, _MATCH_EDGE_PPM, _MATCH_RANGE_HZ = (3.14, 3.66), 0.04, 2.0
 _SUBTRACTION_PPM = (3.16, 3.29)
+# Singlets that editing leaves where they are: place (ppm) and usual relative amplitude; their usual decay.
+_SINGLETS, _SINGLET_DECAY_PER_S = ((3.028, 2.2), (3.21, 1.8)), 20.0
 _SHAPES_PPM, _SHAPES_S = (1.7, 4.1), 0.5
 # Macromolecules that the editing pulse meets or that are edited with GABA: place and width, ppm.
 _BROAD_PPM = ((3.0, 0.114), (1.7, 0.16), (1.43, 0.16), (2.05, 0.16), (2.27, 0.16))
@@ -49,6 +51,8 @@ class Linker:
     """Creatine and choline: finds the place."""
     fine: AlignBand
     """Choline and inositol alone."""
+    true_place: Template
+    """Creatine and choline at their true places."""
     shapes: EditShapes | None
     dwell_time_s: float
     spectrometer_frequency_mhz: float
@@ -83,7 +87,26 @@ def make_linker(
         range_hz=_MATCH_RANGE_HZ,
         nuisance_ppm=_MATCH_NUISANCE_PPM,
     )
-    return Linker(coarse, fine, shapes, dwell_time_s, spectrometer_frequency_mhz, offset_ppm)
+    t = np.arange(coarse.n_points) * dwell_time_s
+    # At the places where they are looked for: what is found there is the remaining shift.
+    singlets = np.sum(
+        [
+            height
+            * np.exp((2j * np.pi * hz_from_ppm(p + offset_ppm, spectrometer_frequency_mhz) - _SINGLET_DECAY_PER_S) * t)
+            for p, height in _SINGLETS
+        ],
+        axis=0,
+    )
+    true_place = make_template(singlets, 0.0, coarse)
+    return Linker(coarse, fine, true_place, shapes, dwell_time_s, spectrometer_frequency_mhz, offset_ppm)
+
+
+def place_hz(fid: NDArray[np.complex128], noise_sd: float, linker: Linker) -> tuple[float, float] | None:
+    """Shift of a FID's creatine and choline from their true places, Hz (FID sign), and its standard error."""
+    found = align_shot(fid, noise_sd, linker.true_place)
+    if found is None or found.frequency_sd_hz > 2.0:
+        return None
+    return found.frequency_hz - linker.offset_ppm * linker.spectrometer_frequency_mhz, found.frequency_sd_hz
 
 
 def link(

@@ -73,6 +73,9 @@ class ShotEstimate:
     """SD of each of them by chance."""
     snr: float | None = None
     """Height of NAA (phantom: largest line) in this shot over the SD of its noise (real part, no apodisation)."""
+    edit_offset_hz: float | None = None
+    """Edited scans: how far the lines lay from where the editing pulse expects them, Hz (sign as `frequency_hz`)."""
+    edit_offset_sd_hz: float | None = None
     edit_log_odds: float | None = None
     """MEGA near 1.9 ppm: log-likelihood of NAA present (off) minus that of NAA saturated (on); None: unknown."""
     frequency_update_hz: float = 0.0
@@ -147,6 +150,8 @@ class CoilReport:
     """Where the weights come from."""
     n_noise_samples: float = 0.0
     """Independent complex samples per channel behind the covariance."""
+    noise_relative_sd: float | None = None
+    """Relative standard error of the combined noise's SD, as known when the weights were made."""
     largest_noise_correlation: float | None = None
     """Largest absolute correlation between two channels."""
 

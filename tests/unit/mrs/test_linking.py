@@ -83,3 +83,14 @@ def test_shapes_that_do_not_belong_do_no_harm(shapes):
 def test_artefact_is_nothing_where_there_is_no_choline():
     nothing = np.zeros(N, dtype=np.complex128)
     assert subtraction_artefact(nothing, nothing, DWELL_S, F0) is None
+
+
+def test_offset_of_the_editing_pulse_follows_the_drift(make_scan):
+    scan = make_scan(edited=("on", "off"), n_shots=20, snr=8.0, drift_hz=0.5, offset_ppm=0.05)
+    chain = scan.run(edited=True, edit_pulse_ppm=(1.9, 7.46))
+    estimates = chain.refined(scan.shots).estimates
+    error = np.array([e.edit_offset_hz for e in estimates]) - (scan.frequency_hz - 0.05 * scan.f0)
+    # The places of the fixture's lines are 3.03 and 3.22 ppm, those of creatine and choline a little lower.
+    assert abs(np.mean(error)) < 1.0
+    assert np.std(error) < 1.5 * np.mean([e.edit_offset_sd_hz for e in estimates])
+    assert make_scan(n_shots=3).run().estimates[-1].edit_offset_hz is None
