@@ -236,7 +236,7 @@ def repeatability(fast: bool) -> list[list[object]]:
     for seed in range(10 if fast else 50):
         # The scanner and its coils stay as they are from run to run: only the noise is new.
         fixed = simulate_phantom(seed=7, n_coils=4)
-        maker = ShotMaker(f"repeat-{seed}", 1000 + seed, 1.7e9, fixed.maker.parts)
+        maker = ShotMaker(f"repeat-{seed}", 20_000 + seed, 1.7e9, fixed.maker.parts)
         scan = SimulatedScan(msgspec.structs.replace(fixed.header, scan_id=f"repeat-{seed}"), fixed.truth, maker)
         pipeline = start_pipeline(scan.header, scan.shots)
         for shot in scan.shots():

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scanner_agent.fit.quality import term_rows
+from scanner_agent.mrs.eddy import eddy_phase
 from scanner_agent.phantom.definition import Phantom, guess_phantom
 from scanner_agent.phantom.measure import Signals, measure
 from scanner_agent.phantom.series import Run, SeriesKey, new_id
 from scanner_agent.phantom.signal import (
     ChannelNoise,
+    CorrectionEffects,
     channel_noise,
     line_frequency_hz,
     line_snr,
@@ -24,6 +28,8 @@ from scanner_agent.records import ScanHeader, ScanReport, ShotKind
 if TYPE_CHECKING:
     from scanner_agent.offline import Processed
 
+_DRAWS = 12
+
 
 def signals_of(processed: Processed, phantom: Phantom | None = None, water_centre_mhz: float | None = None) -> Signals:
     """What the pipeline's signals say; `water_centre_mhz`: centre frequency of the water file, if it is one apart."""
@@ -34,13 +40,13 @@ def signals_of(processed: Processed, phantom: Phantom | None = None, water_centr
     # Seen from the metabolites' centre frequency, water measured at a lower one lies at a higher stored frequency.
     moved_hz = 0.0 if water_centre_mhz is None else 1e6 * (f0 - water_centre_mhz)
     late = [e.late_energy for e in chain.estimates if e.late_energy is not None]
+    known = phantom or guess_phantom({amount.name for amount in processed.report.metabolites})
     snr = suppression = distance = None
     if main is not None and average is not None:
         snr = line_snr(main, average.noise_sd["main"], dwell, f0)
         if water is not None:
             # The average went through the same correction as the corrected water.
             suppression = residual_water(main, water.corrected_fid, dwell, f0)
-            known = phantom or guess_phantom({amount.name for amount in processed.report.metabolites})
             # Correction by the water's phase has put water on 0 Hz, and the lines with it.
             water_hz = moved_hz + (0.0 if water.corrected_fid is not water.fid else water.frequency_hz)
             distance = (
@@ -48,7 +54,9 @@ def signals_of(processed: Processed, phantom: Phantom | None = None, water_centr
             )
     return Signals(
         line_from_water_hz=distance,
-        noise_relative_sd=_noise_relative_sd(processed),
+        noise_relative_sd=chain.coil_report.noise_relative_sd,
+        by_correction=_by_correction(processed, known.line_ppm),
+        correlations=_correlations(processed, known.reference),
         water_amplitude=None if water is None else water.amplitude,
         water_snr=None if water is None else water.snr,
         water_shape=None if water is None else water_shape(water.corrected_fid, dwell),
@@ -59,11 +67,46 @@ def signals_of(processed: Processed, phantom: Phantom | None = None, water_centr
     )
 
 
-def _noise_relative_sd(processed: Processed) -> float | None:
-    report = processed.pipeline.chain.coil_report
-    used = report.n_coils - len(report.left_out)
-    n = report.n_noise_samples * used
-    return 0.5 / n**0.5 if n > 0 else None
+def _by_correction(processed: Processed, near_ppm: float) -> CorrectionEffects:
+    """The eddy-current correction drawn again with more noise on the water, and everything measured after it."""
+    water, average, header = processed.pipeline.chain.water, processed.pipeline.average, processed.report.scan
+    if water is None or average is None or "main" not in average.fids or not np.isfinite(water.snr):
+        return CorrectionEffects()
+    if water.corrected_fid is water.fid or water.fid.size != average.fids["main"].size:
+        return CorrectionEffects()
+    dwell, f0, fwhm_hz = header.dwell_time_s, header.spectrometer_frequency_mhz, processed.report.quality.fwhm_hz
+    noise_sd = float(np.abs(water.fid[0]) / water.snr)
+    rng = np.random.default_rng(_DRAWS)  # always the same draws: a run measured twice gives the same numbers
+    amounts: list[dict[str, float]] = []
+    snr, frequency = [], []
+    for real, imaginary in noise_sd * rng.standard_normal((_DRAWS, 2, water.fid.size)):
+        error = eddy_phase(water.fid + real + 1j * imaginary, dwell, noise_sd) - water.phase_rad
+        fid = average.fids["main"] * np.exp(-1j * error)
+        snr.append(line_snr(fid, average.noise_sd["main"], dwell, f0))
+        frequency.append(line_frequency_hz(fid, dwell, f0, near_ppm, fwhm_hz or 2.0))
+        fit = processed.pipeline.refit(replace(average, fids={"main": fid})).get("main")
+        amounts.append({} if fit is None else fit.amounts)
+    shares = {}
+    for name in amounts[0]:
+        drawn = np.array([found.get(name, np.nan) for found in amounts])
+        if np.isfinite(drawn).all() and drawn.min() > 0.0:
+            shares[name] = float(np.std(drawn, ddof=1) / np.mean(drawn))
+    return CorrectionEffects(shares, float(np.std(snr, ddof=1)), float(np.std(frequency, ddof=1)))
+
+
+def _correlations(processed: Processed, reference: str) -> dict[str, float]:
+    """Correlation of every amount's error with that of the reference, by the fit's covariance."""
+    fit = processed.pipeline.fits.get("main")
+    if fit is None:
+        return {}
+    rows = term_rows(fit.names, fit.edited)
+    if reference not in rows or fit.crlb_sd.get(reference, 0.0) <= 0.0:
+        return {}
+    return {
+        name: float(row @ fit.covariance @ rows[reference]) / (fit.crlb_sd[name] * fit.crlb_sd[reference])
+        for name, row in rows.items()
+        if fit.crlb_sd.get(name, 0.0) > 0.0
+    }
 
 
 def _noise(processed: Processed) -> ChannelNoise | None:

@@ -265,8 +265,21 @@ class Receiver:
             noise_from=" and ".join(used) if used else "unit variance",
             weights_from=self.weights_from,
             n_noise_samples=self._noise_scan_n + self._tails_n,
+            noise_relative_sd=self._noise_relative_sd(),
             largest_noise_correlation=largest,
         )
+
+    def _noise_relative_sd(self) -> float | None:
+        """The channels' combination is known from all samples, its level from the tails of the first shots."""
+        n = self._noise_scan_n + self._tails_n
+        if self._covariance is None or self.weights is None or not self._log_scales or n <= 0:
+            return None
+        used = np.ix_(self.weights.active, self.weights.active)
+        sd = np.sqrt(np.real(np.diag(self._covariance[used])))
+        # Channels with common noise count as fewer; the median of a few levels is 1.3 times as uncertain as their mean.
+        channels = sd.size**2 / float(np.sum(np.abs(self._covariance[used] / np.outer(sd, sd)) ** 2))
+        level = len(self._log_scales) * self.band.n_effective * channels / 1.3
+        return 0.5 * float(np.sqrt(1.0 / n + 1.0 / level))
 
 
 def faulty_channels(variance: NDArray[np.float64], pattern: NDArray[np.complexfloating]) -> dict[int, str]:

@@ -16,7 +16,7 @@ from scanner_agent.errors import SourceError
 from scanner_agent.phantom.causes import TEXTS
 from scanner_agent.phantom.evaluate import Alarm, Chart, Evaluation
 from scanner_agent.phantom.rules import RULES
-from scanner_agent.phantom.values import kind_of
+from scanner_agent.phantom.values import is_of_channel, kind_of
 
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
@@ -157,11 +157,15 @@ def _series(number: int, evaluation: Evaluation, drawn: list[dict[str, Any]]) ->
     if evaluation.events:
         rows = "".join(f"<li>{day(e.happened_at)}: {escape(e.text)}</li>" for e in evaluation.events)
         parts.append(f"<h3>Events</h3><ul>{rows}</ul>")
+    channels: list[str] = []
     for name, chart in evaluation.charts.items():
         if np.isfinite(shown(chart)).any():
-            parts.append(_place(drawn, _chart(number, evaluation, chart), 250, kind_of(name).label))
+            drawing = _place(drawn, _chart(number, evaluation, chart), 250, kind_of(name).label)
+            (channels if is_of_channel(name) else parts).append(drawing)
         else:
             parts.append(f"<p>{escape(kind_of(name).label)}: never measured; {escape(_reason(evaluation, name))}</p>")
+    if channels:
+        parts.append(f"<details><summary>Noise of the receive channels</summary>{''.join(channels)}</details>")
     return "\n".join(parts)
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from scanner_agent.errors import SourceError
 from scanner_agent.phantom.chart_html import limits, shown
 from scanner_agent.phantom.evaluate import Evaluation
-from scanner_agent.phantom.values import kind_of
+from scanner_agent.phantom.values import is_of_channel, kind_of
 
 
 def write_picture(path: Path | str, evaluation: Evaluation) -> None:
@@ -23,8 +23,8 @@ def write_picture(path: Path | str, evaluation: Evaluation) -> None:
 
 
 def draw(evaluation: Evaluation) -> Figure:
-    """All values that were ever measured, two columns, without touching Matplotlib's global state."""
-    charts = [chart for chart in evaluation.charts.values() if np.isfinite(shown(chart)).any()]
+    """All measured values but those of single channels, two columns, without touching Matplotlib's global state."""
+    charts = [c for n, c in evaluation.charts.items() if np.isfinite(shown(c)).any() and not is_of_channel(n)]
     rows = max(1, -(-len(charts) // 2))
     figure = Figure(figsize=(13.0, 0.8 + 1.9 * rows), layout="constrained")
     figure.suptitle(f"{evaluation.series}: {len(evaluation.runs)} runs, {len(evaluation.alarms)} alarms", fontsize=11)

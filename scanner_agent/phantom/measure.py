@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from scanner_agent.phantom.definition import Phantom
-from scanner_agent.phantom.signal import WATER_PPM, ChannelNoise, WaterShape, line_frequency_sd_hz
+from scanner_agent.phantom.signal import (
+    WATER_PPM,
+    ChannelNoise,
+    CorrectionEffects,
+    WaterShape,
+    line_frequency_sd_hz,
+)
 from scanner_agent.phantom.values import Value
 from scanner_agent.records import MetaboliteAmount, ScanReport
 
 # Hindman 1966 (10.1063/1.1726676): water moves by -0.010 ppm per degree and lies at 4.65 ppm at 37 degrees C.
 _WATER_PPM_PER_DEGREE = -0.010
 _BODY_TEMPERATURE_C = 37.0
+# Between water and metabolite scan: up to 0.1 ppm/h by a magnet's specification, for a minute (docs/science.md, 9) [P].
+_FIELD_WANDER_PPM = 0.1 / 60.0
 _NOT_IN_REPORT = "the signals are needed for it: log the run from its file"
 
 
@@ -39,6 +47,10 @@ class Signals:
     """Mean z of the shots."""
     noise: ChannelNoise | None = None
     """Of the channels, if there are raw ones."""
+    by_correction: CorrectionEffects = field(default_factory=CorrectionEffects)
+    """What the water's noise does to them through the eddy-current correction."""
+    correlations: Mapping[str, float] = field(default_factory=dict)
+    """Correlation of each metabolite's error with that of the phantom's reference."""
 
 
 def measure(report: ScanReport, phantom: Phantom, signals: Signals | None) -> dict[str, Value]:
@@ -48,7 +60,7 @@ def measure(report: ScanReport, phantom: Phantom, signals: Signals | None) -> di
         _of_signals(report, phantom, signals) if signals is not None else {n: _none(_NOT_IN_REPORT) for n in _SIGNALS}
     )
     amounts = {a.name: a for a in report.metabolites if a.spectrum == "main"}
-    return values | _of_amounts(report, phantom, amounts)
+    return values | _of_amounts(phantom, amounts, report.quality.fit_flags, signals or Signals())
 
 
 _SIGNALS = (
@@ -79,7 +91,7 @@ def _of_report(report: ScanReport) -> dict[str, Value]:
     why = quality.missing
     few = "fewer than three shots are stored apart"
     n = max(quality.n_shots_used, 1)
-    scatter_share = 1.0 / math.sqrt(2.0 * (n - 1)) if n > 2 else None
+    scatter_share = _sd_of_sd(n - 1) if n > 2 else None
 
     def with_share(value: float | None) -> Value:
         return _value(value, few, None if value is None or scatter_share is None else value * scatter_share)
@@ -93,6 +105,12 @@ def _of_report(report: ScanReport) -> dict[str, Value]:
         "phase_scatter_deg": with_share(quality.phase_scatter_deg),
         "noise_sd": _value(_single_shot_noise(report), "no average"),
     }
+
+
+def _sd_of_sd(degrees: int) -> float:
+    """Scatter of an SD of so many degrees of freedom, over its root mean square (chi distribution)."""
+    mean = math.sqrt(2.0 / degrees) * math.exp(math.lgamma((degrees + 1) / 2.0) - math.lgamma(degrees / 2.0))
+    return math.sqrt(1.0 - mean**2)
 
 
 def _single_shot_noise(report: ScanReport) -> float | None:
@@ -113,12 +131,13 @@ def _of_signals(report: ScanReport, phantom: Phantom, signals: Signals) -> dict[
     spread = None
     if noise is not None and len(noise.sd) > 1:
         spread = max(noise.sd) / sorted(noise.sd)[len(noise.sd) // 2]
-    one = "the channels were combined before"
-    return {
+    one = "the channels were combined before" if report.scan.n_coils < 2 else "no noise scan"
+    return _of_channels(noise) | {
         "water_amplitude_per_ml": _value(
             per_ml,
             no_water if signals.water_amplitude is None else "the voxel's size is not known",
-            None if per_ml is None or not signals.water_snr else per_ml / signals.water_snr,
+            # The amplitude is the mean of two points.
+            None if per_ml is None or not signals.water_snr else per_ml / (math.sqrt(2.0) * signals.water_snr),
         ),
         "water_fwhm_fitted_hz": _value(
             None if shape is None else shape.fwhm_hz, no_water, None if shape is None else shape.sd_hz
@@ -128,16 +147,27 @@ def _of_signals(report: ScanReport, phantom: Phantom, signals: Signals) -> dict[
         "snr_reference": _value(signals.snr_reference, "no average", _snr_sd(signals)),
         "late_energy": _value(signals.late_energy, "not measured"),
         "noise_channel_spread": _value(spread, one),
-        "noise_correlation": _value(None if noise is None else noise.largest_correlation, one),
+        "noise_correlation": _value(None if noise is None else max(noise.correlation), one),
         "temperature_c": _temperature(report, phantom, signals),
     }
 
 
+def _of_channels(noise: ChannelNoise | None) -> dict[str, Value]:
+    values: dict[str, Value] = {}
+    if noise is not None:
+        for number, (sd, correlation) in enumerate(zip(noise.sd, noise.correlation, strict=True), start=1):
+            share = 1.0 / math.sqrt(2.0 * noise.n_samples)
+            values[f"noise_sd_channel_{number:02}"] = Value(sd, sd * share / math.sqrt(2.0))
+            values[f"noise_correlation_channel_{number:02}"] = Value(correlation, share * (1.0 - correlation**2))
+    return values
+
+
 def _snr_sd(signals: Signals) -> float | None:
-    """The height is known to one SD of the noise; the noise's SD to its own share."""
-    if signals.snr_reference is None:
+    """The height is known to one SD of the noise and to what the correction by water leaves, the noise to its share."""
+    snr = signals.snr_reference
+    if snr is None:
         return None
-    return math.hypot(1.0, signals.snr_reference * (signals.noise_relative_sd or 0.0))
+    return math.hypot(1.0, snr * (signals.noise_relative_sd or 0.0), signals.by_correction.snr)
 
 
 def _temperature(report: ScanReport, phantom: Phantom, signals: Signals) -> Value:
@@ -151,15 +181,21 @@ def _temperature(report: ScanReport, phantom: Phantom, signals: Signals) -> Valu
         return _none(f"water lies at {water_ppm:.2f} ppm: no temperature does that")
     sd_hz = None
     if report.quality.fwhm_hz and signals.snr_reference:
-        sd_hz = line_frequency_sd_hz(report.quality.fwhm_hz, signals.snr_reference, scan.n_points * scan.dwell_time_s)
+        sd_hz = math.hypot(
+            line_frequency_sd_hz(report.quality.fwhm_hz, signals.snr_reference, scan.n_points * scan.dwell_time_s),
+            signals.by_correction.frequency_hz,
+            _FIELD_WANDER_PPM * scan.spectrometer_frequency_mhz,
+        )
     per_degree_hz = abs(_WATER_PPM_PER_DEGREE) * scan.spectrometer_frequency_mhz
     return _value(temperature, "", None if sd_hz is None else sd_hz / per_degree_hz)
 
 
-def _of_amounts(report: ScanReport, phantom: Phantom, amounts: Mapping[str, MetaboliteAmount]) -> dict[str, Value]:
+def _of_amounts(
+    phantom: Phantom, amounts: Mapping[str, MetaboliteAmount], fit_flags: Sequence[str], signals: Signals
+) -> dict[str, Value]:
     values: dict[str, Value] = {}
     reference = amounts.get(phantom.reference)
-    no_fit = "not fitted: " + (", ".join(report.quality.fit_flags) or "no basis set for this scan")
+    no_fit = "not fitted: " + (", ".join(fit_flags) or "no basis set for this scan")
     for name in phantom.contents_mm:
         amount = amounts.get(name)
         relative = None if amount is None or amount.percent_sd is None else amount.percent_sd / 100.0
@@ -169,7 +205,10 @@ def _of_amounts(report: ScanReport, phantom: Phantom, amounts: Mapping[str, Meta
         values[f"{name}/water"] = _value(
             in_water if in_water is None or in_water > 0 else None,
             no_fit if amount is None else "no water reference" if in_water is None else "none was found",
-            None if in_water is None or relative is None else in_water * relative,
+            # The correction by water moves all metabolites alike: hardly anything of it is left in their ratios.
+            None
+            if in_water is None or relative is None
+            else in_water * math.hypot(relative, signals.by_correction.amounts.get(name, 0.0)),
         )
         if name == phantom.reference:
             continue
@@ -178,6 +217,9 @@ def _of_amounts(report: ScanReport, phantom: Phantom, amounts: Mapping[str, Meta
             continue
         ratio = amount.amplitude / reference.amplitude
         other = None if reference.percent_sd is None else reference.percent_sd / 100.0
-        sd = None if relative is None or other is None else ratio * math.hypot(relative, other)
+        sd = None
+        if relative is not None and other is not None:
+            shared = 2.0 * signals.correlations.get(name, 0.0) * relative * other
+            sd = ratio * math.sqrt(max(relative**2 + other**2 - shared, 0.0))
         values[f"{name}/{phantom.reference}"] = _value(ratio, "", sd)
     return values

@@ -10,7 +10,7 @@ import numpy as np
 from scanner_agent.errors import ConfigError
 from scanner_agent.phantom.chart_html import alarm_text, day
 from scanner_agent.phantom.evaluate import Evaluation
-from scanner_agent.phantom.values import kind_of
+from scanner_agent.phantom.values import is_of_channel, kind_of
 
 
 def month_bounds(month: str) -> tuple[float, float]:
@@ -52,7 +52,7 @@ def _series(evaluation: Evaluation, begin: float, end: float) -> list[str]:
         values = chart.charted[inside] if kind.scale == "step" else chart.values[inside]
         known = values[np.isfinite(values)]
         label = f"change of {kind.label}" if kind.scale == "step" else kind.label
-        if known.size == 0:
+        if known.size == 0 or is_of_channel(name):
             continue
         baseline, state = "building", f"baseline building ({chart.n_baseline[last]} runs)"
         if np.isfinite(chart.centre[last]):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from scipy.optimize import least_squares
 WATER_PPM = 4.65
 _WATER_BAND_PPM = 0.4
 _LINES_PPM = (0.5, 4.1)
+_ZERO_FILLING = 8
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,12 @@ def line_snr(
 ) -> float:
     """Height of the largest line at 0.5-4.1 ppm over the SD of the noise (per real channel), no apodisation.
 
-    `noise_sd`: per real channel of one point of the FID (n_points,).
+    `noise_sd`: per real channel of one point of the FID (n_points,). The height is taken between the points of the
+    spectrum (zero filling): else it would hang on where the line lies on their grid, by 2 % in a good shim.
     """
-    ppm, magnitude = _magnitudes(fid, dwell_time_s, spectrometer_frequency_mhz)
+    padded = np.zeros(_ZERO_FILLING * fid.size, dtype=np.complex128)
+    padded[: fid.size] = fid
+    ppm, magnitude = _magnitudes(padded, dwell_time_s, spectrometer_frequency_mhz)
     lines = (ppm >= _LINES_PPM[0]) & (ppm <= _LINES_PPM[1])
     return float(magnitude[lines].max() / (noise_sd * np.sqrt(fid.size)))
 
@@ -122,13 +127,27 @@ def line_frequency_sd_hz(fwhm_hz: float, snr: float, acquisition_s: float) -> fl
 
 
 @dataclass(frozen=True)
+class CorrectionEffects:
+    """What the water's noise does to the numbers through the eddy-current correction: SDs."""
+
+    amounts: Mapping[str, float] = field(default_factory=dict)
+    """Of each amount, relative."""
+    snr: float = 0.0
+    """Of the largest line's S/N."""
+    frequency_hz: float = 0.0
+    """Of the frequency of the phantom's singlet, Hz."""
+
+
+@dataclass(frozen=True)
 class ChannelNoise:
     """Noise of the receive channels."""
 
     sd: tuple[float, ...]
     """Per channel and real part."""
-    largest_correlation: float | None
-    """Largest absolute correlation of two channels; None with one."""
+    correlation: tuple[float, ...]
+    """Largest absolute correlation of each with another; 0 with one channel."""
+    n_samples: int
+    """Complex samples per channel."""
 
 
 def channel_noise(samples: NDArray[np.complexfloating]) -> ChannelNoise:
@@ -136,7 +155,9 @@ def channel_noise(samples: NDArray[np.complexfloating]) -> ChannelNoise:
     wide = np.asarray(samples, dtype=np.complex128)
     covariance = wide @ wide.conj().T / wide.shape[1]
     power = np.sqrt(covariance.diagonal().real)
-    largest = None
-    if power.size > 1 and power.min() > 0:
-        largest = float(np.abs(covariance / np.outer(power, power) - np.eye(power.size)).max())
-    return ChannelNoise(tuple(float(p) for p in power / np.sqrt(2.0)), largest)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        correlation = np.nan_to_num(np.abs(covariance / np.outer(power, power)))
+    np.fill_diagonal(correlation, 0.0)
+    return ChannelNoise(
+        tuple(float(p) for p in power / np.sqrt(2.0)), tuple(float(c) for c in correlation.max(axis=0)), wide.shape[1]
+    )

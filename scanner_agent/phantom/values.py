@@ -63,11 +63,25 @@ _ALARMING_RATIOS = ("Lac/Ace", "tNAA/tCr")
 _ALARMING_AMOUNTS = ("Ace/water", "tNAA/water")
 
 
+_CHANNEL = {
+    "noise_sd_channel_": "noise SD, channel",
+    "noise_correlation_channel_": "largest noise correlation, channel",
+}
+
+
+def is_of_channel(name: str) -> bool:
+    """Whether this is the number of one receive channel: there may be 64 of them, so they are shown apart."""
+    return name.startswith(tuple(_CHANNEL))
+
+
 @cache
 def kind_of(name: str) -> ValueKind:
     """How a number of this name is charted; ratios (`A/B`, `A/water`) have kinds made for them."""
     if name in _BY_NAME:
         return _BY_NAME[name]
+    for prefix, label in _CHANNEL.items():
+        if name.startswith(prefix):
+            return _kind(name, f"{label} {int(name.removeprefix(prefix))}", "log" if "sd" in prefix else "linear")
     if name.endswith("_percent_sd"):
         return _kind(name, f"{name.removesuffix('_percent_sd')} CRLB (%)", "log")
     label = f"{name} (mmol/L)" if name.endswith("/water") else name

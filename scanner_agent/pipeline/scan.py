@@ -240,6 +240,10 @@ class ScanPipeline:
         """The fits that the last numbers are of, by sub-spectrum."""
         return {} if self._round is None else self._round.fits
 
+    def refit(self, average: Average) -> Mapping[str, FitResult]:
+        """Fit another average as the scan's own is fitted, from scratch; nothing of it is kept."""
+        return SpectrumFits(self.header, self.protocol, self._basis).fit(average, warm=False)
+
     # The end -------------------------------------------------------------------------------------------------------
 
     def finish(self, end: ScanEnd) -> ScanReport:
