@@ -150,7 +150,12 @@ def test_a_scan_of_the_patient_before_is_not_taken_for_this_one(tmp_path: Path) 
         with ControlClient(daemon.url) as control:
             eventually(lambda: control.scans()[0].ended)
         assert Line(daemon.url, None, "PLC", None).scan_now() is None
-        assert Line(daemon.url, "before", "PLC", None).scan_now() == scan
+        named = Line(daemon.url, "before", "PLC", None)
+        assert named.scan_now() == scan
+        assert named.put(scan, result_for((4.0, -2.0, 5.0))) == "on record of scan before"
+        with ControlClient(daemon.url) as control:  # the scan has its report: what it asks for, it asks all the same
+            eventually(lambda: [t.advice for t in control.triggers()] == [Advice.REPRESCRIBE])
+            assert control.snapshot("before").placement == journalled(control)[0]
 
 
 def test_no_daemon_is_said_and_does_not_stop_the_watch() -> None:
