@@ -12,8 +12,10 @@ import hmac
 import http.client
 import os
 import signal
+import socket
 import ssl
 import subprocess
+import threading
 import time
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -147,13 +149,20 @@ class Webhook:
         }
         path = (self._parts.path or "/") + (f"?{self._parts.query}" if self._parts.query else "")
         connection = self._connect(timeout_s)
+        # The connection's own limit is for each piece: an answer that trickles in would never come to it.
+        late = threading.Event()
+        end = threading.Timer(timeout_s, _cut, (connection, late))
+        end.start()
         try:
             connection.request("POST", path, body, headers)
             status = connection.getresponse().status
         except (OSError, http.client.HTTPException) as error:
             raise SinkError(f"webhook {self._parts.hostname}: {type(error).__name__}: {error}") from error
         finally:
+            end.cancel()
             connection.close()
+        if late.is_set():  # an answer that was cut short may look like a whole one
+            raise SinkError(f"webhook {self._parts.hostname} took longer than {timeout_s:g} s")
         if not 200 <= status < 300:
             raise SinkError(f"webhook {self._parts.hostname}: status {status}")
 
@@ -163,6 +172,12 @@ class Webhook:
             return http.client.HTTPConnection(host, self._parts.port, timeout=timeout_s)
         context = ssl.create_default_context()
         return http.client.HTTPSConnection(host, self._parts.port, timeout=timeout_s, context=context)
+
+
+def _cut(connection: http.client.HTTPConnection, late: threading.Event) -> None:
+    late.set()
+    with contextlib.suppress(OSError, AttributeError):  # closed meanwhile, or not connected yet
+        connection.sock.shutdown(socket.SHUT_RDWR)
 
 
 def sign(secret: bytes, at: str, body: bytes) -> str:
