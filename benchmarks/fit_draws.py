@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scanner_agent.basis import BasisSet
-from scanner_agent.fit.macromolecules import IN_VIVO_TERMS, edited_terms, gaussian_fid
+from scanner_agent.fit.macromolecules import IN_VIVO_TERMS, gaussian_fid
 from scanner_agent.mrs.axes import WATER_PPM, time_axis
 
 MEAN_AMOUNTS = {
@@ -21,6 +21,7 @@ MEAN_MACROMOLECULES = {
 SUMS = {"tNAA": ("NAA", "NAAG"), "tCr": ("Cr", "PCr"), "tCho": ("GPC", "PCh"), "Glx": ("Glu", "Gln")}
 MAIN_SIX = ("tNAA", "tCr", "tCho", "Ins", "Glu", "Glx")
 WEAK_THREE = ("GSH", "Gln", "GABA")
+WEAK = (*WEAK_THREE, "Asp", "Asc", "Tau", "sIns", "PE", "NAAG", "Lac", "Ala", "Gly", "Glc")
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,10 @@ class Recipe:
 
     snr: float = 20.0
     """Height of NAA over twice the SD of the noise, spectrum of the whole FID."""
+    snr_factor: float = 1.0
+    """What tables multiply their S/N by."""
+    weak_sd: float | None = None
+    """Weak metabolites are drawn with this SD over their mean instead, as wide as the fit's own prior has them."""
     n_points: int = 4096
     dwell_time_s: float = 0.00025
     frequency_mhz: float = 123.2
@@ -50,6 +55,8 @@ class Recipe:
     macromolecule_scale: float = 1.0
     macromolecule_width: float = 1.0
     """Factor on the widths of macromolecules and lipids."""
+    shim_widens_all: bool = False
+    """Macromolecules and lipids get the line shape as well, as a shim gives it; in the shared set they do not."""
     lipid: float = 1.0
     water: float = 2.0
     """Residual water's height over NAA's, up to."""
@@ -82,13 +89,16 @@ def draw(basis: BasisSet, recipe: Recipe, seed: int) -> Draw:
     amounts = {}
     for name in names:
         factor = 1.0 + recipe.amount_spread * rng.uniform(-1.0, 1.0)
+        if recipe.weak_sd is not None and name in WEAK:
+            factor = abs(1.0 + recipe.weak_sd * float(rng.standard_normal()))
         if name in recipe.extreme:
             factor = float(np.exp(rng.uniform(np.log(0.3), np.log(3.0))))
         amounts[name] = means[name] * factor
     fwhm = rng.uniform(*recipe.fwhm_hz)
     lorentz = min(recipe.lorentz_hz, 0.9 * fwhm)
     gauss2 = max((fwhm - 0.5346 * lorentz) ** 2 - 0.2166 * lorentz**2, 0.0)
-    shape = np.exp(-np.pi * lorentz * time - np.pi**2 * gauss2 * time**2 / (4 * np.log(2)))
+    shim = np.exp(-(np.pi**2) * gauss2 * time**2 / (4 * np.log(2)))
+    shape = np.exp(-np.pi * lorentz * time) * shim
     shape = shape * np.exp(
         1j * recipe.asymmetry * (np.pi * fwhm * time) ** 3 / (1.0 + (np.pi * fwhm * time) ** 2) / 3.0
     )
@@ -108,7 +118,7 @@ def draw(basis: BasisSet, recipe: Recipe, seed: int) -> Draw:
             mean *= recipe.lipid
         factor = 1.0 + recipe.amount_spread * rng.uniform(-1.0, 1.0)
         wide = type(term)(term.name, tuple((p, w * recipe.macromolecule_width, h) for p, w, h in term.lines))
-        total += unit * mean * factor * gaussian_fid(wide, time, f0)
+        total += unit * mean * factor * gaussian_fid(wide, time, f0) * (shim if recipe.shim_widens_all else 1.0)
     height = _height(naa) if "NAA" in names else _height(total)
     total += _baseline(rng, recipe, height, time)
     water_hz = rng.uniform(-4.0, 4.0)
@@ -154,30 +164,3 @@ def _baseline(
         turn = 2j * np.pi * (WATER_PPM - ppm) * recipe.frequency_mhz * time
         fid += amplitude * np.exp(turn - rate * time**2)
     return fid
-
-
-def draw_edited(
-    basis: BasisSet, gaba_snr: float, seed: int, n_points: int = 2048, dwell_time_s: float = 0.0005, f0: float = 123.25
-) -> tuple[NDArray[np.complex128], dict[str, float]]:
-    """A GABA-edited difference spectrum with co-edited macromolecules; `gaba_snr`: GABA+ height over noise SD."""
-    rng = np.random.default_rng(seed)
-    time = time_axis(n_points, dwell_time_s)
-    fids = basis.resampled(n_points, dwell_time_s, f0)
-    width = rng.uniform(3.0, 7.0)
-    shape = np.exp(-np.pi * 1.7 * time - np.pi**2 * width**2 * time**2 / (4 * np.log(2)))
-    amounts = {m: v * (1 + 0.25 * rng.uniform(-1, 1)) for m, v in MEAN_AMOUNTS.items() if m in basis.names}
-    macromolecule = amounts["GABA"] * rng.uniform(0.6, 1.1)
-    mm09, mm3co = edited_terms(f0)
-    broad = macromolecule * gaussian_fid(mm3co, time, f0)
-    total = broad + 1.5 * macromolecule * gaussian_fid(mm09, time, f0)
-    for name, amount in amounts.items():
-        own = np.exp((2j * np.pi * 0.25 * rng.standard_normal() - np.pi * 0.25 * rng.standard_normal()) * time)
-        total += amount * fids.fid(name) * shape * own
-    gaba = amounts["GABA"] * fids.fid("GABA") * shape + broad
-    gaba[0] *= 0.5
-    ppm = WATER_PPM - np.fft.fftfreq(n_points, dwell_time_s) / f0
-    height = float(np.max(np.fft.fft(gaba).real[(ppm > 2.9) & (ppm < 3.15)]))
-    noise = rng.standard_normal((2, n_points)) * height / (gaba_snr * np.sqrt(n_points))
-    total *= np.exp(2j * np.pi * 1.5 * rng.standard_normal() * time + 0.1j * rng.standard_normal())
-    truth = {**amounts, "GABA+": amounts["GABA"] + macromolecule, "Glx": amounts["Glu"] + amounts["Gln"]}
-    return total + noise[0] + 1j * noise[1], truth

@@ -21,7 +21,10 @@ WRONG = 0.3
 
 
 def robust(n: int) -> dict[str, Any]:
-    """Linewidth 2-20 Hz, any shift and phase, S/N 3-100, water to 20 x NAA, lipid to 5 x NAA, a tenth empty."""
+    """Linewidth 2-20 Hz, any shift and phase, S/N 3-100, water to 20 x NAA, lipid to 5 x NAA, a tenth empty.
+
+    In every other draw macromolecules keep their width whatever the shim does: there the model does not hold.
+    """
     basis = load_basis("press_te35_3t")["main"]
     base = Recipe()
     prep = prepare(basis, base.dwell_time_s, base.n_points, base.frequency_mhz, FitSettings())
@@ -32,7 +35,7 @@ def robust(n: int) -> dict[str, Any]:
     for k in range(n):
         width, snr = rng.uniform(2.0, 20.0), float(np.exp(rng.uniform(np.log(3.0), np.log(100.0))))
         recipe = replace(
-            base, snr=snr, fwhm_hz=(width, width), phase_deg=180.0, overall_shift_hz=0.0,
+            base, snr=snr, shim_widens_all=k % 2 == 0, fwhm_hz=(width, width), phase_deg=180.0, overall_shift_hz=0.0,
             water=rng.uniform(0.0, 20.0), lipid=float(np.exp(rng.uniform(0.0, np.log(250.0)))),
         )  # fmt: skip
         d = draw(basis, recipe, 100_000 + k)

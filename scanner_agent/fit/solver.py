@@ -270,8 +270,14 @@ def solve(problem: Problem, p: Parameters, linear: Linear | None = None, max_ite
             solved = np.linalg.solve(hessian[:k, :k] + 1e-12 * np.diag(np.diag(hessian[:k, :k])), hessian[:k, k:])
             reduced -= hessian[k:, :k] @ solved
         reduced[np.diag_indices_from(reduced)] += precision
+        # What stands at a bound and wants beyond it is held there, or the others' step would count on its going.
+        held = ((vector <= prep.prior.low) & (gradient < 0.0)) | ((vector >= prep.prior.high) & (gradient > 0.0))
+        reduced[held, :] = 0.0
+        reduced[:, held] = 0.0
+        gradient[held] = 0.0
         diagonal = np.diag(reduced).copy()
-        diagonal = np.maximum(diagonal, 1e-12 * diagonal.max())
+        diagonal = np.where(held, 1.0, np.maximum(diagonal, 1e-12 * diagonal.max()))
+        reduced[held, held] = 1.0
         tries = 0
         while tries < 6:
             tries += 1

@@ -21,8 +21,6 @@ class Covariances:
 
     sampling: NDArray[np.float64]
     posterior: NDArray[np.float64]
-    sampling_without_ratios: NDArray[np.float64]
-    """As `sampling`, with expected ratios left out of P: nearest to what LCModel reports (docs/measured.md)."""
     macromolecule_width: tuple[float, float]
     """Growth of the macromolecules' squared widths as the data alone put it, and that over its SD."""
 
@@ -41,14 +39,12 @@ def covariances(problem: Problem, solution: Solution) -> Covariances:
     total = information.copy()
     where = np.arange(n, n + sd.size)
     total[where, where] += problem.inflation * weight / sd**2
-    without = _inverse(total)
     total[:n, :n] += problem.inflation * problem.ratios
     inverse = _inverse(total)
     width = n + MM_WIDTH
     return Covariances(
         (inverse @ sampling @ inverse)[:n, :n],
         inverse[:n, :n],
-        (without @ sampling @ without)[:n, :n],
         _without_prior(solution, inverse[width, width], problem.inflation * weight[MM_WIDTH] / sd[MM_WIDTH] ** 2),
     )
 
