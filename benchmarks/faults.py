@@ -3,7 +3,11 @@
     python benchmarks/faults.py kill|real|restart|power|network|fuzz|soak|realsoak|load|realload [--fast]
 
 All on 127.0.0.1, in a folder of its own; all campaigns if none is named. `real…`: with the real pipeline instead of
-a small one. `--fast`: a tenth or less of each.
+a small one. `--fast`: a tenth or less of each; COUNT=N in the environment: so many scans (kills) in `network`,
+`realsoak` and `real`. Packets lost by the kernel itself, where it has no netem but tbf:
+
+    unshare -n sh -c 'ip link set lo up mtu 1500; tc qdisc add dev lo root tbf rate 30mbit burst 5k limit 12k;
+        python benchmarks/faults.py network; tc -s qdisc show dev lo'
 """
 
 from __future__ import annotations
@@ -40,6 +44,11 @@ def upper_bound(n: int) -> float:
     return 1.0 - 0.05 ** (1.0 / n)
 
 
+def _count(usual: int) -> int:
+    """Scans or kills of a campaign: `COUNT` in the environment, for a sample of another size."""
+    return int(os.environ.get("COUNT", usual))
+
+
 def kill(folder: Path, fast: bool) -> dict[str, Any]:
     outcome = faults.kill_campaign(folder, 20 if fast else 200, seed=2026)
     restart = np.array(outcome.restart_s)
@@ -68,7 +77,7 @@ def kill(folder: Path, fast: bool) -> dict[str, Any]:
 
 def real(folder: Path, fast: bool) -> dict[str, Any]:
     """Kills of the real daemon with the real pipeline; reports against an uninterrupted run in this process."""
-    outcome = kill_real(folder, 6 if fast else 60, seed=int(os.environ.get("SEED", "5")))
+    outcome = kill_real(folder, _count(6 if fast else 60), seed=5)
     result = {
         "kills": dict(outcome.kills),
         "of these while the worker was ready": outcome.at_work,
@@ -118,7 +127,7 @@ def power(folder: Path, fast: bool) -> dict[str, Any]:
 
 
 def network(folder: Path, fast: bool) -> dict[str, Any]:
-    n_scans, n_shots = (5, 40) if fast else (100, 100)
+    n_scans, n_shots = _count(5 if fast else 100), 40 if fast else 100
     scans = [(live.header(f"net-{i}", n_points=512), n_shots) for i in range(n_scans)]
     resent = 0
     counts: Counter[str] = Counter()
@@ -190,9 +199,8 @@ def soak(folder: Path, fast: bool) -> dict[str, Any]:
 
 
 def realsoak(folder: Path, fast: bool) -> dict[str, Any]:
-    """The same with the real pipeline; `SCANS`: how many of 100 shots."""
-    n_scans = int(os.environ.get("SCANS", "20" if fast else "500"))
-    result = soak_run(folder, n_scans, 100, COMMAND)
+    """The same with the real pipeline."""
+    result = soak_run(folder, _count(20 if fast else 500), 100, COMMAND)
     print(table(["shots", "ack p50 ms", "p99 ms", "ingest MB", "worker MB", "files", "threads"], result["tenths"]))
     return result
 

@@ -40,7 +40,7 @@ from scanner_agent.daemon.sockets import Sockets
 from scanner_agent.daemon.supervisor import WORKER_COMMAND
 from scanner_agent.daemon.tries import TryBook
 from scanner_agent.daemon.triggers import TriggerBook
-from scanner_agent.durable import private_directory
+from scanner_agent.durable import private_directory, spool_errors
 from scanner_agent.errors import SpoolError
 from scanner_agent.records import Health, Placement, Trigger
 from scanner_agent.scan_protocol import load_protocols
@@ -112,13 +112,25 @@ class Ingest:
             rates=Allowance(config.wire.max_messages_per_s, 2 * _BATCH_MESSAGES),
         )
         self._desk.kept = self._answer_kept
-        self._audit.add(
-            "start",
-            version=__version__,
-            instance=self.instance,
-            config=msgspec.to_builtins(config),
-            keys={name: [key.name for key in allowed(config.keys, name)] for name in ENDPOINTS},
-        )
+        self._start_noted = False
+        self._note_start()
+
+    def _note_start(self) -> None:
+        """On the audit record, as soon as its disk takes it: shots are not kept waiting for that."""
+        config = self._config
+        try:
+            self._audit.add(
+                "start",
+                version=__version__,
+                instance=self.instance,
+                config=msgspec.to_builtins(config),
+                keys={name: [key.name for key in allowed(config.keys, name)] for name in ENDPOINTS},
+            )
+        except SpoolError as error:
+            self._problems.set("start", str(error))
+        else:
+            self._start_noted = True
+            self._problems.set("start", None)
 
     def run(self) -> None:
         """Work until `stop` is called or a signal comes."""
@@ -264,6 +276,8 @@ class Ingest:
             self._intake.check_disk()
             self._problems.set("clock", self._clock.look())
             self._refresh_keys()
+            if not self._start_noted:
+                self._note_start()
             if self._intake.close_silent():
                 self._tell_desk()
         if time.monotonic() - self._retained_at >= _RETAIN_S:
@@ -353,12 +367,13 @@ def _metrics(config: AgentConfig) -> Metrics | None:
         return None
     from scanner_agent.daemon.metrics import Metrics
 
-    return Metrics(config.metrics.port)
+    return Metrics(config.metrics.port, config.state / PHANTOM_METRICS)
 
 
 def _lock(state: Path) -> int:
     """Hold the state directory for this process alone; raises `SpoolError`."""
-    fd = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with spool_errors(f"cannot use {state}"):
+        fd = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -16,9 +16,11 @@ import pytest
 import zmq
 
 from scanner_agent.config import load_config
+from scanner_agent.daemon.audit import AuditLog, Head, verify
 from scanner_agent.daemon.clock import ClockWatch
 from scanner_agent.daemon.ingest import Ingest
 from scanner_agent.daemon.tries import TryBook
+from scanner_agent.errors import SpoolError
 from scanner_agent.records import EndStatus, Verdict
 from scanner_agent.spool import DONE
 from scanner_agent.wire import ControlClient, ShotSender, wait_for_report
@@ -59,9 +61,10 @@ def test_sigterm_in_mid_scan_ends_in_order_and_the_next_daemon_goes_on(tmp_path:
         with ShotSender(scan, daemon.url) as sender:
             for shot in shots[:5]:
                 sender.send(shot)
+            live.wait_ready(daemon)
             worker = worker_pid(daemon)
-            assert daemon.stop() == 0
             assert worker is not None
+            assert daemon.stop() == 0
             assert not Path(f"/proc/{worker}").exists()
             daemon.start()
             for shot in shots[5:]:
@@ -149,6 +152,39 @@ def test_a_subscriber_that_never_reads_holds_up_nobody(tmp_path: Path) -> None:
             context.destroy(linger=0)
 
 
+def test_an_audit_record_that_cannot_be_written_at_start_keeps_no_shot_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full, add = threading.Event(), AuditLog.add
+
+    def failing(self: AuditLog, event: str, **details: object) -> Head:
+        if full.is_set():
+            raise SpoolError("cannot write the audit record: No space left on device")
+        return add(self, event, **details)
+
+    monkeypatch.setattr(AuditLog, "add", failing)
+    full.set()
+    daemon = live.Daemon(tmp_path, tables=_NO_STORE)
+    ingest = Ingest(load_config(daemon.config), FAKE_WORKER)
+    thread = threading.Thread(target=ingest.run)
+    thread.start()
+    try:
+        scan = live.header("unaudited")
+        with ShotSender(scan, daemon.url) as sender, ControlClient(daemon.url, timeout_s=20.0) as control:
+            sender.send(live.shot(scan, 0))
+            sender.flush()
+            assert any("audit record: No space" in text for text in control.health().problems)
+            sender.end()
+            full.clear()
+            live.eventually(lambda: control.health().state == "ok")
+            live.eventually(lambda: '"event":"verdict"' in (daemon.state / "audit.jsonl").read_text())
+    finally:
+        ingest.stop()
+        thread.join(20.0)
+    assert '"event":"start"' in (daemon.state / "audit.jsonl").read_text()
+    assert verify(daemon.state / "audit.jsonl") is None
+
+
 class _Clock:
     def __init__(self) -> None:
         self.wall, self.steady = time.time(), 0.0
@@ -174,11 +210,11 @@ def test_a_clock_that_jumps_is_told_and_removes_no_scan(clocked: tuple[live.Daem
     with ControlClient(daemon.url, timeout_s=20.0) as control:
         faults.send_scan(daemon.url, live.header("old"), 2)
         live.eventually(lambda: bool(list(spool.glob(f"*{DONE}"))))
-        (old,) = spool.glob(f"*{DONE}")
-        os.utime(old, (0, 0))  # very old, by a clock that is now in doubt
         clock.wall += 40 * 86_400.0
         live.eventually(lambda: any("clock was set by" in text for text in control.health().problems))
         assert control.health().state == "degraded"
+        (old,) = spool.glob(f"*{DONE}")
+        os.utime(old, (0, 0))  # very old, by a clock that is now in doubt
         faults.send_scan(daemon.url, live.header("new"), 2)  # its end has the rules applied
         live.eventually(lambda: len(list(spool.glob(f"*{DONE}"))) == 2)
         assert old.exists()
