@@ -68,6 +68,14 @@ class JudgementSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Smallest step of the width of interest, Hz."""
     step_min_water: Annotated[float, Meta(gt=0)]
     """Smallest step of the log residual water of interest."""
+    step_sign_z: Annotated[float, Meta(gt=0)]
+    """Standard errors that a sign must change by to count among those that tell what the step was."""
+    gain_log_variance: Annotated[float, Meta(gt=0)]
+    """Change of all channels' log noise variance together that is a gain, and is taken off the amplitude."""
+    creep_sign_z: Annotated[float, Meta(gt=0)]
+    """Slow movement: standard errors that a sign must have changed by since the pose's first shots."""
+    creep_pose_threshold: Annotated[float, Meta(gt=0)]
+    """Slow movement: sum of squared z from which on a pose of its own begins; from `step_threshold` on it is told."""
     water_flood_log: Annotated[float, Meta(gt=0)]
     """Rise of the log residual water that spoils the other signs: suppression was lost, no head need have moved."""
 
@@ -92,6 +100,10 @@ class JudgementSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Edited scans: offset from the editing pulse's design that is worth a `watch`, Hz."""
     editing_drift_stop_hz: Annotated[float, Meta(gt=0)]
     """Edited scans: offset that spoils the editing, Hz."""
+    editing_wrong_log_odds: Annotated[float, Meta(gt=0)]
+    """Log-likelihood by which NAA contradicts a shot's edit condition: it is left out."""
+    editing_wrong_shots: Annotated[int, Meta(ge=1)]
+    """Such shots that make a finding."""
 
     # Before the first shot.
     offset_suspicious_hz: Annotated[float, Meta(gt=0)]

@@ -10,6 +10,7 @@ from scanner_agent.judge.coils import coil_causes
 from scanner_agent.judge.placement import causes_before_the_scan
 from scanner_agent.judge.seen import Cause, Seen
 from scanner_agent.judge.signs import ShotSigns
+from scanner_agent.judgement_settings import JudgementSettings
 from scanner_agent.records import Advice, FindingKind, Severity
 
 
@@ -36,8 +37,6 @@ def all_causes(seen: Seen, motion: Sequence[Cause]) -> list[Cause]:
 
 
 _ECHO_SHOTS = 32
-_WRONG_LOG_ODDS = 3.0
-_WRONGLY_EDITED_SHOTS = 3
 _ORDER = {Severity.STOP: 0, Severity.WATCH: 1, Severity.NOTE: 2}
 _CONSEQUENCES = {
     FindingKind.COIL_FAULT: {FindingKind.LOW_SNR},
@@ -150,11 +149,12 @@ def _drift(seen: Seen) -> list[Cause]:
     return causes
 
 
-def edited_wrongly(signs: ShotSigns) -> bool:
-    """Whether NAA contradicts the shot's edit condition (odds of 20 to 1)."""
+def edited_wrongly(signs: ShotSigns, settings: JudgementSettings) -> bool:
+    """Whether NAA contradicts the shot's edit condition."""
     if signs.edit_log_odds is None or signs.edit_condition is None:
         return False
-    return (signs.edit_log_odds if signs.edit_condition == "off" else -signs.edit_log_odds) < -_WRONG_LOG_ODDS
+    right = signs.edit_log_odds if signs.edit_condition == "off" else -signs.edit_log_odds
+    return right < -settings.editing_wrong_log_odds
 
 
 def _editing(seen: Seen) -> list[Cause]:
@@ -173,8 +173,8 @@ def _editing(seen: Seen) -> list[Cause]:
                 " are believed; check the sequence's settings before the next scan.",
             )
         )
-    wrong = [x.shot_index for x in seen.signs if edited_wrongly(x)]
-    if len(wrong) >= _WRONGLY_EDITED_SHOTS:
+    wrong = [x.shot_index for x in seen.signs if edited_wrongly(x, s)]
+    if len(wrong) >= s.editing_wrong_shots:
         causes.append(
             Cause(
                 kind=FindingKind.EDITING_ERROR,

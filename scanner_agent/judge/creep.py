@@ -13,7 +13,7 @@ from scanner_agent.judge.features import COLUMNS, LEVEL, WATER_PHASE, circular_m
 from scanner_agent.judge.movement import Step, fired, learn_scatter
 from scanner_agent.judgement_settings import JudgementSettings
 
-_Z_NEEDED, _Z2_CAP = 3.5, 25.0
+_Z2_CAP = 25.0
 _MEDIAN_COST = 1.57  # variance of a median over that of a mean (pi / 2)
 _BEGUN = 0.2  # part of the whole change at which it is said to have begun
 _SMOOTH = 9
@@ -46,7 +46,7 @@ def find_creep(
         change={COLUMNS[c]: float(change[c]) for c in columns},
         z={COLUMNS[c]: float(z[c]) for c in columns},
     )
-    signs = fired(step, settings, _Z_NEEDED)
+    signs = fired(step, settings, settings.creep_sign_z)
     place = signs & {"broadening", "log_amplitude"}
     other = signs & {"log_water", "water_phase", "lipid"}
     # A flood of water spoils the other signs a little.

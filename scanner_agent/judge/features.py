@@ -23,7 +23,6 @@ SHOTWISE = (FREQUENCY, PHASE, AMPLITUDE, MISFIT)
 """Columns that a movement during the shot itself disturbs."""
 
 _UNKNOWN_LOG_SD = 1.0
-_GAIN_LOG_VARIANCE = 0.15
 
 
 def prior_scatter(settings: JudgementSettings, n_excitations: float) -> NDArray[np.float64]:
@@ -44,7 +43,7 @@ def prior_scatter(settings: JudgementSettings, n_excitations: float) -> NDArray[
     return one / math.sqrt(max(n_excitations, 1.0))
 
 
-def row_of(signs: ShotSigns) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def row_of(signs: ShotSigns, gain_log_variance: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Features of one shot and their standard errors, both (8,).
 
     A frequency change that the scanner announced is taken off: raising the centre frequency raises the stored frequency
@@ -55,7 +54,7 @@ def row_of(signs: ShotSigns) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         value[FREQUENCY] = signs.frequency_hz - signs.frequency_update_hz
         error[FREQUENCY] = max(signs.frequency_sd_hz or 0.0, _least_frequency_sd(signs.snr))
     if signs.amplitude is not None and signs.amplitude > 0:
-        value[AMPLITUDE] = math.log(signs.amplitude) - 0.5 * _gain_log_variance(signs)
+        value[AMPLITUDE] = math.log(signs.amplitude) - 0.5 * _gain_log_variance(signs, gain_log_variance)
         error[AMPLITUDE] = (signs.amplitude_sd or 0.0) / signs.amplitude
     if signs.broadening_hz is not None:
         value[BROADENING] = signs.broadening_hz
@@ -86,14 +85,14 @@ def _least_frequency_sd(snr: float | None) -> float:
     return 1.3 / snr * math.sqrt(1.0 + (2.0 / snr) ** 4) if snr is not None and snr > 0 else 0.0
 
 
-def _gain_log_variance(signs: ShotSigns) -> float:
+def _gain_log_variance(signs: ShotSigns, least: float) -> float:
     """What all channels' noise has in common: the receiver's gain, which is no sign of the head. 0 where unknown."""
     if signs.noise_log_variance is None:
         return 0.0
     known = signs.noise_log_variance[np.isfinite(signs.noise_log_variance)]
     common = float(np.median(known)) if len(known) else 0.0
     # Loading changes the noise by some percent, a change of gain by far more.
-    return common if abs(common) > _GAIN_LOG_VARIANCE else 0.0
+    return common if abs(common) > least else 0.0
 
 
 @dataclass
@@ -107,7 +106,7 @@ class FeatureTable:
     value: NDArray[np.float64] = field(default_factory=lambda: np.zeros((64, 8)))
     error: NDArray[np.float64] = field(default_factory=lambda: np.zeros((64, 8)))
 
-    def append(self, signs: ShotSigns) -> None:
+    def append(self, signs: ShotSigns, gain_log_variance: float) -> None:
         """Add one shot."""
         if self.n == len(self.shot_index):
             for name in ("shot_index", "group", "value", "error"):
@@ -115,7 +114,7 @@ class FeatureTable:
                 setattr(self, name, np.concatenate([array, np.zeros_like(array)]))
         self.shot_index[self.n] = signs.shot_index
         self.group[self.n] = 1 if signs.edit_condition == "on" else 0
-        self.value[self.n], self.error[self.n] = row_of(signs)
+        self.value[self.n], self.error[self.n] = row_of(signs, gain_log_variance)
         self.n += 1
 
     def rows(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -77,7 +77,7 @@ class Judge:
             self._excitations += signs.n_excitations
             self._signs.append(signs)
             self._course.add(signs)
-            if edited_wrongly(signs):
+            if edited_wrongly(signs, self._s):
                 self._misedited.add(index)
         return self._used(self._best_pose())
 

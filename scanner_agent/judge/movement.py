@@ -308,7 +308,7 @@ def _turn(
     return turn, turn / (spread * np.sqrt(1 / np.maximum(n_past, 1) + 1 / np.maximum(n_late, 1)))
 
 
-def fired(step: Step, settings: JudgementSettings, z_needed: float = 2.5) -> set[str]:
+def fired(step: Step, settings: JudgementSettings, z_needed: float) -> set[str]:
     """Signs whose change is both sure and large enough to matter."""
     least = {
         "frequency": settings.step_min_frequency_hz,

@@ -28,7 +28,6 @@ EventKind = Literal["step", "burst", "moving", "water", "lipid", "amplitude"]
 MOVEMENTS: frozenset[EventKind] = frozenset({"step", "burst", "moving"})
 _CREEP_EVERY = 4  # shots between two looks for slow movement
 _CREEP_SHOTS = 256  # shots after the first ones that its beginning is looked for in, at most
-_SURE_CREEP = 1.5  # times the threshold, for a pose of its own
 _MOST_LEADING = 3  # shots before steady state that are looked for
 
 
@@ -92,7 +91,7 @@ class Course:
 
     def add(self, signs: ShotSigns) -> None:
         """One more usable shot."""
-        self.table.append(signs)
+        self.table.append(signs, self._s.gain_log_variance)
         n = self.table.n
         if n > len(self._hit):
             self._hit = np.concatenate([self._hit, np.zeros_like(self._hit)])
@@ -215,7 +214,7 @@ class Course:
         if found is None:
             return
         row = int(rows[found.row])
-        if found.statistic >= _SURE_CREEP * s.step_threshold and row > first + self._least:
+        if found.statistic >= s.creep_pose_threshold and row > first + self._least:
             self._begin_pose(row, found)
         else:
             self._raise("moving", row, found)
@@ -235,7 +234,7 @@ class Course:
 
     def _kind(self, step: Step) -> EventKind | None:
         """What changed: the head's place, or one thing only."""
-        signs = fired(step, self._s)
+        signs = fired(step, self._s, self._s.step_sign_z)
         place = signs & {"frequency", "broadening", "log_amplitude"}
         water = signs & {"log_water", "water_phase"}
         # A flood of water spoils the other signs a little.
@@ -255,7 +254,7 @@ class Course:
     def _raise(self, kind: EventKind, row: int, step: Step) -> None:
         """Note a change, or say more of one that is noted already."""
         shot, now = self._shot(row), self._shot(self.table.n - 1)
-        signs = fired(step, self._s)
+        signs = fired(step, self._s, self._s.step_sign_z)
         event = Event(
             kind=kind,
             first_shot=shot,

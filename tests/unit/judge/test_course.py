@@ -73,7 +73,7 @@ def test_scatter_is_learnt_and_starts_from_the_prior() -> None:
     settings = scan.protocol.judgement
     table = FeatureTable()
     for signs in scan.signs:
-        table.append(signs)
+        table.append(signs, settings.gain_log_variance)
     prior = prior_scatter(settings, 1)
     value, error = table.rows(np.arange(2))
     first = learn_scatter(value, error, prior, settings)
@@ -87,7 +87,7 @@ def test_shots_turned_by_ninety_degrees_are_hit_and_their_neighbours_are_not() -
     settings = scan.protocol.judgement
     table = FeatureTable()
     for signs in scan.signs[:30]:
-        table.append(signs)
+        table.append(signs, settings.gain_log_variance)
     rows = np.arange(30)
     value, error = table.rows(rows)
     value[20:23, PHASE] += np.pi / 2
