@@ -226,7 +226,6 @@ def real(_fast: bool) -> list[list[object]]:
 def repeatability(fast: bool) -> list[list[object]]:
     """Simulated repeats of one phantom: scatter of each value beside its own standard error."""
     from scanner_agent.cli.phantom_log import run_of, signals_of
-    from scanner_agent.offline import Processed
     from scanner_agent.pipeline import start_pipeline
     from scanner_agent.records import EndStatus, ScanEnd
     from scanner_agent.simulate import SimulatedScan, simulate_phantom
@@ -242,10 +241,15 @@ def repeatability(fast: bool) -> list[list[object]]:
         for shot in scan.shots():
             pipeline.add(shot)
         report = pipeline.finish(ScanEnd(scan_id=scan.header.scan_id, status=EndStatus.COMPLETE, n_shots=4))
-        processed = Processed(scan, pipeline, report)  # type: ignore[arg-type]
         runs.append(
             run_of(
-                report, signals_of(processed), phantom=None, scanner=None, coil=None, measured_at=None, in_store=False
+                report,
+                signals_of(pipeline, report, scan.shots),
+                phantom=None,
+                scanner=None,
+                coil=None,
+                measured_at=None,
+                in_store=False,
             )
         )
     rows: list[list[object]] = []

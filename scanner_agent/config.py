@@ -167,6 +167,11 @@ class AgentConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return given if given is not None else not is_loopback(self.listen.address)
 
     @property
+    def phantom_metrics(self) -> Path:
+        """Metrics of the phantom log, which the daemon serves with its own."""
+        return self.state / "phantom.prom"
+
+    @property
     def store_url(self) -> str | None:
         """SQLAlchemy URL of the store, None if it is off."""
         given = self.store.url

@@ -87,13 +87,19 @@ def log(
                 )
             )
         if live:
+            from scanner_agent.config import load_config
+            from scanner_agent.scan_protocol import load_protocols
+
+            settings = load_config(config)
+            own = load_protocols(settings.protocol_directories)
             for scan_id in opened.phantom_scans_not_logged():
                 report = opened.store.report(scan_id)
                 if report is not None:
+                    signals = phantom_log.spooled_signals(settings.state / "spool", report, own)
                     runs.append(
                         phantom_log.run_of(
                             report,
-                            None,
+                            signals,
                             phantom=known,
                             scanner=scanner,
                             coil=coil,
@@ -110,6 +116,7 @@ def log(
             new = {place for place, run in enumerate(evaluation.runs) if run.run_id in {r.run_id for r in runs}}
             alarmed |= _say_alarms(evaluation, new)
             _say_new_software(evaluation, new)
+        _refresh_metrics(opened, store, config)
     finally:
         opened.close()
     raise typer.Exit(3 if alarmed else 0)
@@ -237,6 +244,7 @@ def event(
         )
         opened.add_events([noted])
         known = any(key.scanner == scanner for key, _ in opened.series())
+        _refresh_metrics(opened, store, config)
     finally:
         opened.close()
     print(f"noted {noted.event_id[:8]}  {_day(noted.happened_at)}  {text}")
@@ -270,6 +278,7 @@ def correct(
     opened = _open(store, config)
     try:
         new = opened.withdraw(run, note=note) if withdraw else opened.correct(run, changes, note=note)
+        _refresh_metrics(opened, store, config)
     finally:
         opened.close()
     print(f"{new.run_id[:8]} stands for {str(new.corrects)[:8]}")
@@ -323,6 +332,7 @@ def import_(
     try:
         runs = from_csv(text)
         print(f"{opened.add(runs)} of {len(runs)} runs were new")
+        _refresh_metrics(opened, store, config)
     finally:
         opened.close()
 
@@ -358,17 +368,30 @@ def _open(store: str | None, config: Path | None) -> PhantomLog:
 def _evaluations(
     store: str | None, config: Path | None, scanner: str | None, coil: str | None, phantom: str | None
 ) -> list[Evaluation]:
-    from scanner_agent.phantom.evaluate import evaluate_all
-
     def fits(key: SeriesKey) -> bool:
         return scanner in (None, key.scanner) and coil in (None, key.coil) and phantom in (None, key.phantom)
 
     opened = _open(store, config)
     try:
-        keys = [key for key, _ in opened.series() if fits(key)]
-        return evaluate_all({key: opened.runs(key) for key in keys}, {key: opened.events(key) for key in keys})
+        return _evaluated(opened, [key for key, _ in opened.series() if fits(key)])
     finally:
         opened.close()
+
+
+def _evaluated(opened: PhantomLog, keys: list[SeriesKey]) -> list[Evaluation]:
+    from scanner_agent.phantom.evaluate import evaluate_all
+
+    return evaluate_all({key: opened.runs(key) for key in keys}, {key: opened.events(key) for key in keys})
+
+
+def _refresh_metrics(opened: PhantomLog, store: str | None, config: Path | None) -> None:
+    """The daemon serves these numbers on its metrics port, if it has one and this is its database."""
+    from scanner_agent.config import load_config
+    from scanner_agent.phantom.metrics import metrics_text
+
+    settings = load_config(config)
+    if store is None and settings.metrics.port is not None:
+        _write(metrics_text(_evaluated(opened, [key for key, _ in opened.series()])), settings.phantom_metrics)
 
 
 def _say_alarms(evaluation: Evaluation, raised_at: set[int] | None) -> bool:

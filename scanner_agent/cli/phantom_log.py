@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scanner_agent.errors import SpoolError
 from scanner_agent.fit.quality import term_rows
 from scanner_agent.mrs.eddy import eddy_phase
 from scanner_agent.phantom.definition import Phantom, guess_phantom
@@ -23,24 +25,31 @@ from scanner_agent.phantom.signal import (
     residual_water,
     water_shape,
 )
-from scanner_agent.records import ScanHeader, ScanReport, ShotKind
+from scanner_agent.records import ScanHeader, ScanReport, Shot, ShotKind
+from scanner_agent.scan_protocol import ScanProtocol, match_protocol
 
 if TYPE_CHECKING:
-    from scanner_agent.offline import Processed
+    from scanner_agent.pipeline import ScanPipeline
 
 _DRAWS = 12
 
 
-def signals_of(processed: Processed, phantom: Phantom | None = None, water_centre_mhz: float | None = None) -> Signals:
-    """What the pipeline's signals say; `water_centre_mhz`: centre frequency of the water file, if it is one apart."""
-    chain, average = processed.pipeline.chain, processed.pipeline.average
-    header, water = processed.report.scan, chain.water
+def signals_of(
+    pipeline: ScanPipeline,
+    report: ScanReport,
+    shots: Callable[[], Iterable[Shot]],
+    phantom: Phantom | None = None,
+    water_centre_mhz: float | None = None,
+) -> Signals:
+    """What the signals of a finished pipeline say; `water_centre_mhz`: of the water file, if it is one apart."""
+    chain, average = pipeline.chain, pipeline.average
+    header, water = report.scan, chain.water
     dwell, f0 = header.dwell_time_s, header.spectrometer_frequency_mhz
     main = None if average is None else average.fids.get("main")
     # Seen from the metabolites' centre frequency, water measured at a lower one lies at a higher stored frequency.
     moved_hz = 0.0 if water_centre_mhz is None else 1e6 * (f0 - water_centre_mhz)
     late = [e.late_energy for e in chain.estimates if e.late_energy is not None]
-    known = phantom or guess_phantom({amount.name for amount in processed.report.metabolites})
+    known = phantom or guess_phantom({amount.name for amount in report.metabolites})
     snr = suppression = distance = None
     if main is not None and average is not None:
         snr = line_snr(main, average.noise_sd["main"], dwell, f0)
@@ -49,32 +58,30 @@ def signals_of(processed: Processed, phantom: Phantom | None = None, water_centr
             suppression = residual_water(main, water.corrected_fid, dwell, f0)
             # Correction by the water's phase has put water on 0 Hz, and the lines with it.
             water_hz = moved_hz + (0.0 if water.corrected_fid is not water.fid else water.frequency_hz)
-            distance = (
-                line_frequency_hz(main, dwell, f0, known.line_ppm, processed.report.quality.fwhm_hz or 2.0) - water_hz
-            )
+            distance = line_frequency_hz(main, dwell, f0, known.line_ppm, report.quality.fwhm_hz or 2.0) - water_hz
     return Signals(
         line_from_water_hz=distance,
         noise_relative_sd=chain.coil_report.noise_relative_sd,
-        by_correction=_by_correction(processed, known.line_ppm),
-        correlations=_correlations(processed, known.reference),
+        by_correction=_by_correction(pipeline, report, known.line_ppm),
+        correlations=_correlations(pipeline, known.reference),
         water_amplitude=None if water is None else water.amplitude,
         water_snr=None if water is None else water.snr,
         water_shape=None if water is None else water_shape(water.corrected_fid, dwell),
         residual_water=suppression,
         snr_reference=snr,
         late_energy=float(np.mean(late)) if late else None,
-        noise=_noise(processed),
+        noise=_noise(header, shots),
     )
 
 
-def _by_correction(processed: Processed, near_ppm: float) -> CorrectionEffects:
+def _by_correction(pipeline: ScanPipeline, report: ScanReport, near_ppm: float) -> CorrectionEffects:
     """The eddy-current correction drawn again with more noise on the water, and everything measured after it."""
-    water, average, header = processed.pipeline.chain.water, processed.pipeline.average, processed.report.scan
+    water, average, header = pipeline.chain.water, pipeline.average, report.scan
     if water is None or average is None or "main" not in average.fids or not np.isfinite(water.snr):
         return CorrectionEffects()
     if water.corrected_fid is water.fid or water.fid.size != average.fids["main"].size:
         return CorrectionEffects()
-    dwell, f0, fwhm_hz = header.dwell_time_s, header.spectrometer_frequency_mhz, processed.report.quality.fwhm_hz
+    dwell, f0, fwhm_hz = header.dwell_time_s, header.spectrometer_frequency_mhz, report.quality.fwhm_hz
     noise_sd = float(np.abs(water.fid[0]) / water.snr)
     rng = np.random.default_rng(_DRAWS)  # always the same draws: a run measured twice gives the same numbers
     amounts: list[dict[str, float]] = []
@@ -84,7 +91,7 @@ def _by_correction(processed: Processed, near_ppm: float) -> CorrectionEffects:
         fid = average.fids["main"] * np.exp(-1j * error)
         snr.append(line_snr(fid, average.noise_sd["main"], dwell, f0))
         frequency.append(line_frequency_hz(fid, dwell, f0, near_ppm, fwhm_hz or 2.0))
-        fit = processed.pipeline.refit(replace(average, fids={"main": fid})).get("main")
+        fit = pipeline.refit(replace(average, fids={"main": fid})).get("main")
         amounts.append({} if fit is None else fit.amounts)
     shares = {}
     for name in amounts[0]:
@@ -94,9 +101,9 @@ def _by_correction(processed: Processed, near_ppm: float) -> CorrectionEffects:
     return CorrectionEffects(shares, float(np.std(snr, ddof=1)), float(np.std(frequency, ddof=1)))
 
 
-def _correlations(processed: Processed, reference: str) -> dict[str, float]:
+def _correlations(pipeline: ScanPipeline, reference: str) -> dict[str, float]:
     """Correlation of every amount's error with that of the reference, by the fit's covariance."""
-    fit = processed.pipeline.fits.get("main")
+    fit = pipeline.fits.get("main")
     if fit is None:
         return {}
     rows = term_rows(fit.names, fit.edited)
@@ -109,10 +116,10 @@ def _correlations(processed: Processed, reference: str) -> dict[str, float]:
     }
 
 
-def _noise(processed: Processed) -> ChannelNoise | None:
-    if processed.report.scan.n_coils < 2:
+def _noise(header: ScanHeader, shots: Callable[[], Iterable[Shot]]) -> ChannelNoise | None:
+    if header.n_coils < 2:
         return None
-    samples = [shot.data for shot in processed.source.shots() if shot.shot_kind is ShotKind.NOISE]
+    samples = [shot.data for shot in shots() if shot.shot_kind is ShotKind.NOISE]
     return channel_noise(np.concatenate(samples, axis=1)) if samples else None
 
 
@@ -187,7 +194,9 @@ def measure_file(
     return run_of(
         processed.report,
         signals_of(
-            processed,
+            processed.pipeline,
+            processed.report,
+            processed.source.shots,
             phantom,
             None if water is None else open_scan(water, phantom=True).header.spectrometer_frequency_mhz,
         ),
@@ -198,6 +207,32 @@ def measure_file(
         in_store=False,
         note=note,
     )
+
+
+def spooled_signals(spool: Path, report: ScanReport, own: Sequence[ScanProtocol]) -> Signals | None:
+    """Signals of a scan that the daemon took, from its shots in the spool; None if they are no longer there.
+
+    The report is a function of header and shots: the pipeline that runs again here has the daemon's very numbers.
+    """
+    from scanner_agent.pipeline import start_pipeline
+    from scanner_agent.spool import SpoolReader
+
+    try:
+        reader = SpoolReader(spool, report.scan.scan_id)
+    except SpoolError:
+        return None
+    try:
+        header = reader.next()
+        while reader.next() is not None:
+            pass
+        if not isinstance(header, ScanHeader):
+            return None
+        pipeline = start_pipeline(header, reader.replay, protocol=match_protocol(header, own))
+        for shot in reader.replay():
+            pipeline.add(shot)
+        return signals_of(pipeline, pipeline.finish(report.end), reader.replay)
+    finally:
+        reader.close()
 
 
 class _Silent:

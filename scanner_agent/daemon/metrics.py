@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+from collections.abc import Iterator
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, start_http_server
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
 
 from scanner_agent.errors import ConfigError
 from scanner_agent.records import Health
@@ -11,9 +16,11 @@ from scanner_agent.records import Health
 class Metrics:
     """Serves http://127.0.0.1:PORT/metrics from a thread of its own."""
 
-    def __init__(self, port: int) -> None:
-        """Raises `ConfigError` if the port is taken."""
+    def __init__(self, port: int, phantoms: Path | None = None) -> None:
+        """Raises `ConfigError` if the port is taken. `phantoms`: file that `phantom log` keeps, served as it is."""
         registry = CollectorRegistry()
+        if phantoms is not None:
+            registry.register(_TextFile(phantoms))
         self._ready = Gauge("scanner_agent_ready", "1: compiled and following the spool", registry=registry)
         self._state = Gauge("scanner_agent_state", "1 for the state the daemon is in", ["state"], registry=registry)
         self._open = Gauge("scanner_agent_scans_open", "Scans under way", registry=registry)
@@ -46,3 +53,18 @@ class Metrics:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+class _TextFile(Collector):
+    """Metrics that another process wrote; none while there is no such file, or one that makes no sense."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def collect(self) -> Iterator[Metric]:
+        """Read it anew for every scrape."""
+        try:
+            found = list(text_string_to_metric_families(self._path.read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return
+        yield from found

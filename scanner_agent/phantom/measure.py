@@ -22,7 +22,7 @@ _WATER_PPM_PER_DEGREE = -0.010
 _BODY_TEMPERATURE_C = 37.0
 # Between water and metabolite scan: up to 0.1 ppm/h by a magnet's specification, for a minute (docs/science.md, 9) [P].
 _FIELD_WANDER_PPM = 0.1 / 60.0
-_NOT_IN_REPORT = "the signals are needed for it: log the run from its file"
+_NOT_IN_REPORT = "the signals are needed for it, and the shots are no longer in the spool: log the run from its file"
 
 
 @dataclass(frozen=True, kw_only=True)

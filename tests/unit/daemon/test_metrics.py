@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import urllib.request
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -38,3 +39,21 @@ def test_health_becomes_metrics_and_counters_only_grow() -> None:
     assert 'scanner_agent_state{state="degraded"} 1.0' in lines
     assert 'scanner_agent_state{state="ok"} 0.0' in lines
     assert "scanner_agent_scans_open 2.0" in lines
+
+
+def test_numbers_of_the_phantom_log_are_served_as_they_stand(tmp_path: Path) -> None:
+    port, kept = free_port(), tmp_path / "phantom.prom"
+    metrics = Metrics(port, kept)
+
+    def scraped() -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            return str(answer.read().decode())
+
+    try:
+        assert "phantom" not in scraped()
+        kept.write_text('# TYPE scanner_agent_phantom_runs gauge\nscanner_agent_phantom_runs{scanner="A"} 3.0\n')
+        assert 'scanner_agent_phantom_runs{scanner="A"} 3.0' in scraped()
+        kept.write_text("scanner_agent_phantom_runs{ 3")
+        assert "scanner_agent_ready" in scraped()
+    finally:
+        metrics.close()
