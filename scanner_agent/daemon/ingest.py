@@ -367,7 +367,7 @@ def _metrics(config: AgentConfig) -> Metrics | None:
         return None
     from scanner_agent.daemon.metrics import Metrics
 
-    return Metrics(config.metrics.port, config.state / PHANTOM_METRICS)
+    return Metrics(config.metrics.port, config.phantom_metrics)
 
 
 def _lock(state: Path) -> int:
