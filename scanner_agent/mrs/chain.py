@@ -3,69 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scanner_agent.errors import ProcessingError
-from scanner_agent.mrs import editing
-from scanner_agent.mrs.align import BRAIN_LINES_PPM, AlignBand, Alignment, align_band
+from scanner_agent.mrs.align import BRAIN_LINES_PPM, AlignBand, align_band
 from scanner_agent.mrs.averaging import AlignedShot, average_of
 from scanner_agent.mrs.coils import combine, saturated_channels
+from scanner_agent.mrs.edit_order import OrderFinder
+from scanner_agent.mrs.frame import Frame, frame_of
+from scanner_agent.mrs.kept import KeptShot, estimate_of
 from scanner_agent.mrs.kernels import rotated
-from scanner_agent.mrs.linking import EditShapes, Linker, link, make_linker, place_hz
+from scanner_agent.mrs.linking import EditShapes, Linker, make_linker
 from scanner_agent.mrs.quality import found_offset_ppm
 from scanner_agent.mrs.receiver import Received, Receiver
 from scanner_agent.mrs.reference import START_SHOTS, Aligner
 from scanner_agent.mrs.shots import Average, CoilReport, EditCondition, EditOrder, ShotEstimate, WaterReference
 from scanner_agent.mrs.signs import (
-    Measure,
-    Scale,
     SignBands,
     line_waveform,
     measure_shot,
-    scale_of,
     sign_bands,
     strongest_line,
 )
 from scanner_agent.mrs.water import water_reference
-from scanner_agent.mrs.weights import NEIGHBOURS, shot_weights
+from scanner_agent.mrs.weighing import pair_weights, weigh
 from scanner_agent.records import Shot, ShotKind
 
 _WATER_FWHM_PPM = 0.07
 _CLIPPED_SHARE = 0.01
-_MISSING_PULSE_ODDS = 6.0
 _FINAL_PASSES = 2
 
 __all__ = ["Average", "CoilReport", "EditOrder", "ScanChain", "ShotEstimate", "WaterReference"]
-
-
-@dataclass(eq=False)
-class _Kept:
-    """What is kept of one shot: the combined FID and what was measured; raw channels are not."""
-
-    place: int
-    shot_index: int
-    label: EditCondition | None
-    n_excitations: int
-    phase_cycle_index: int | None
-    is_dummy: bool
-    frequency_update_hz: float
-    reason: str | None = None
-    condition: EditCondition | None = None
-    fid: NDArray[np.complex64] | None = None
-    noise_sd: float = 0.0
-    noise_log_variance: NDArray[np.float64] | None = None
-    water_chi2: float | None = None
-    lipid_chi2: float | None = None
-    alignment: Alignment | None = None
-    aligned: NDArray[np.complex64] | None = None
-    position: int = -1
-    measure: Measure | None = None
-    log_odds: float | None = None
-    weight: float = 0.0
-    left_out: str | None = None
 
 
 class ScanChain:
@@ -93,22 +63,18 @@ class ScanChain:
         self._align_ppm_given = align_ppm
         self.align_ppm = (min(1.0, align_ppm[0]), align_ppm[1]) if phantom else align_ppm
         self.water: WaterReference | None = None
-        self.edit_order: EditOrder | None = None
         self.reference_offset_ppm = 0.0
         self._receiver = Receiver(n_coils, n_points, dwell_time_s, spectrometer_frequency_mhz)
-        self._kept: list[_Kept] = []
-        self._start_raw: list[tuple[_Kept, NDArray[np.complexfloating]]] = []
+        self._kept: list[KeptShot] = []
+        self._start_raw: list[tuple[KeptShot, NDArray[np.complexfloating]]] = []
         self._eddy: NDArray[np.complex128] | None = None
         self._band: AlignBand | None = None
         self._bands: SignBands | None = None
         self._linker: Linker | None = None
         self._aligners: dict[EditCondition | None, Aligner] = {}
-        self._common: Aligner | None = None
-        self._asked: list[_Kept] = []
-        self._scales: dict[EditCondition | None, Scale] = {}
-        self._scaled_with: tuple[object, ...] = ()
-        self._link: tuple[float, float] | None = None
-        self._place: tuple[float, float] | None = None
+        self._order = OrderFinder(edit_pulse_ppm)
+        self._frame = Frame()
+        self._framed_with: tuple[object, ...] = ()
         self._passes = 0
         self._estimates: list[ShotEstimate | None] = []
         self._late_water = False
@@ -150,7 +116,7 @@ class ScanChain:
         reason. Raises ProcessingError if the frame's shape is not the scan's.
         """
         data = self._checked(data)
-        kept = _Kept(
+        kept = KeptShot(
             len(self._kept), shot_index, edit_condition, n_excitations, phase_cycle_index, is_dummy, frequency_update_hz
         )
         self._kept.append(kept)
@@ -203,7 +169,7 @@ class ScanChain:
         if self.eddy_current_correction:
             self._eddy = np.exp(-1j * self.water.phase_rad)
 
-    def _take(self, kept: _Kept, data: NDArray[np.complexfloating]) -> None:
+    def _take(self, kept: KeptShot, data: NDArray[np.complexfloating]) -> None:
         """Combine one frame, correct eddy currents, keep the combined FID and the coil signs."""
         received = self._receiver.receive(data, kept.shot_index)
         fid = received.fid / kept.n_excitations
@@ -216,7 +182,7 @@ class ScanChain:
             self._set_bands(fid)
         kept.water_chi2, kept.lipid_chi2 = self._pattern_signs(kept, data, received)
 
-    def _take_at_start(self, kept: _Kept, data: NDArray[np.complexfloating]) -> None:
+    def _take_at_start(self, kept: KeptShot, data: NDArray[np.complexfloating]) -> None:
         """While noise and sensitivities are not known well enough, raw frames are kept and combined anew each time."""
         self._receiver.learn_shot(data)
         self._receiver.make_weights()
@@ -256,7 +222,7 @@ class ScanChain:
             )
 
     def _pattern_signs(
-        self, kept: _Kept, data: NDArray[np.complexfloating], received: Received
+        self, kept: KeptShot, data: NDArray[np.complexfloating], received: Received
     ) -> tuple[float | None, float | None]:
         if self._bands is None or kept.fid is None:
             return None, None
@@ -276,30 +242,42 @@ class ScanChain:
 
     def _align_all(self) -> None:
         """Align everything so far from the beginning: at the start, and when the order of ON and OFF becomes known."""
-        self._aligners, self._common = {}, None
-        self._link = None
+        self._aligners = {}
         done = [k for k in self._kept if k.fid is not None]
         for kept in done:
             kept.alignment = kept.aligned = kept.measure = None
         if self.edited:
+            self._order.restart()
             for kept in done:
                 self._ask_order(kept)
-            self._decide_order()
+            self._order.decide(done)
         for kept in done:
             self._align(kept)
         self._weigh(done)
 
-    def _align_new(self, kept: _Kept) -> None:
+    def _align_new(self, kept: KeptShot) -> None:
         """Align one more shot."""
         if self.edited:
             self._ask_order(kept)
-            if self._decide_order():
+            if self._order.decide([k for k in self._kept if k.fid is not None]):
                 self._align_all()
                 return
         changed = self._align(kept)
         self._weigh(changed)
 
-    def _align(self, kept: _Kept) -> list[_Kept]:
+    def _ask_order(self, kept: KeptShot) -> None:
+        if self._linker is not None:
+            self._order.ask(kept, self._linker)
+
+    def _weigh(self, changed: list[KeptShot]) -> None:
+        """Weights of the changed shots and their neighbours in time."""
+        for condition in dict.fromkeys(k.condition for k in changed):
+            for kept in weigh(self._members(condition), changed):
+                if self._order.lacks_pulse(kept):
+                    kept.weight, kept.left_out = 0.0, "its editing pulse seems to be missing"
+                self._estimates[kept.place] = None
+
+    def _align(self, kept: KeptShot) -> list[KeptShot]:
         """Give one shot to the aligner of its condition; all shots whose alignment changed."""
         if self._band is None or kept.fid is None:
             return []
@@ -313,11 +291,11 @@ class ScanChain:
         self._update(changed, aligner)
         return changed
 
-    def _members(self, condition: EditCondition | None) -> list[_Kept]:
+    def _members(self, condition: EditCondition | None) -> list[KeptShot]:
         """Shots of one condition that have a combined FID, in order: as their aligner has them."""
         return [k for k in self._kept if k.fid is not None and k.condition == condition]
 
-    def _update(self, changed: list[_Kept], aligner: Aligner) -> None:
+    def _update(self, changed: list[KeptShot], aligner: Aligner) -> None:
         """Take over alignments, rotate the FIDs, measure the signs again."""
         for kept in changed:
             found = aligner.found[kept.position]
@@ -337,91 +315,6 @@ class ScanChain:
             )
             self._estimates[kept.place] = None
 
-    # Editing -------------------------------------------------------------------------------------------------------
-
-    def _ask_order(self, kept: _Kept) -> None:
-        """Measure NAA against creatine in one shot, over a reference common to ON and OFF."""
-        if kept.fid is None or self._linker is None or not editing.saturates_naa(self.edit_pulse_ppm):
-            return
-        if self._common is None:
-            self._common = Aligner(self._linker.coarse)
-            self._asked = []
-        self._asked.append(kept)
-        changed = self._common.add(kept.fid, kept.noise_sd, not kept.is_dummy)
-        reference = self._common.reference
-        if reference is None or reference.weight <= 0:
-            return
-        for position in changed:
-            found = self._common.found[position]
-            other = self._asked[position]
-            if found is not None and other.fid is not None:
-                other.log_odds = editing.shot_log_odds(
-                    other.fid,
-                    other.noise_sd,
-                    found,
-                    reference.fid,
-                    reference.noise_sd,
-                    self._linker.coarse,
-                    self.spectrometer_frequency_mhz,
-                    self.reference_offset_ppm,
-                )
-
-    def _decide_order(self) -> bool:
-        """Set every shot's condition; True if that of an earlier shot changed."""
-        known = [k for k in self._kept if k.fid is not None]
-        if not editing.saturates_naa(self.edit_pulse_ppm):
-            self.edit_order = EditOrder(
-                decided_from="labels" if all(k.label for k in known) else "nothing",
-                reason="no editing pulse near 1.9 ppm: the data cannot tell",
-            )
-            decided: list[EditCondition | None] = [k.label for k in known]
-        else:
-            self.edit_order, decided = editing.detect_order(
-                [k.log_odds for k in known], [k.label for k in known], [k.place for k in known]
-            )
-        changed = False
-        for kept, condition in zip(known, decided, strict=True):
-            changed |= kept.condition != condition and kept.position >= 0
-            kept.condition = condition
-        return changed
-
-    # Weights -------------------------------------------------------------------------------------------------------
-
-    def _weigh(self, changed: list[_Kept]) -> None:
-        """Weights of the changed shots and their neighbours in time."""
-        for condition in dict.fromkeys(k.condition for k in changed):
-            members = [k for k in self._members(condition) if not k.is_dummy and k.alignment is not None]
-            spots = {id(k): i for i, k in enumerate(members)}
-            near = sorted(
-                {
-                    j
-                    for k in changed
-                    if id(k) in spots
-                    for j in range(max(0, spots[id(k)] - NEIGHBOURS), min(len(members), spots[id(k)] + NEIGHBOURS + 1))
-                }
-            )
-            found = [k.alignment for k in members if k.alignment is not None]
-            results = shot_weights(
-                np.array([a.misfit for a in found]),
-                np.array([a.misfit_sd for a in found]),
-                np.array([a.amplitude for a in found]),
-                np.array([a.amplitude_sd for a in found]),
-                np.array([k.noise_sd for k in members]),
-                near,
-            )
-            for i, (weight, reason) in zip(near, results, strict=True):
-                kept = members[i]
-                kept.weight, kept.left_out = weight, reason if weight < 1.0 else None
-                if self._lacks_pulse(kept):
-                    kept.weight, kept.left_out = 0.0, "its editing pulse seems to be missing"
-                self._estimates[kept.place] = None
-
-    def _lacks_pulse(self, kept: _Kept) -> bool:
-        """An ON shot that shows NAA as OFF shots do, once the order is sure."""
-        order = self.edit_order
-        sure = order is not None and (order.decided_from == "data" or order.agrees_with_labels is True)
-        return sure and kept.condition == "on" and kept.log_odds is not None and kept.log_odds > _MISSING_PULSE_ODDS
-
     # What comes out ------------------------------------------------------------------------------------------------
 
     @property
@@ -430,100 +323,41 @@ class ScanChain:
         return tuple(self._estimate(i) for i in range(len(self._kept)))
 
     def _estimate(self, place: int) -> ShotEstimate:
-        scale_key = self._scale_key()
-        if scale_key != self._scaled_with:
-            self._scaled_with = scale_key
+        frame_key = self._frame_key()
+        if frame_key != self._framed_with:
+            self._framed_with = frame_key
             self._estimates = [None] * len(self._kept)
-            self._scales = self._make_scales()
+            self._frame = self._make_frame()
         made = self._estimates[place]
         if made is None:
-            made = self._make_estimate(self._kept[place])
+            kept = self._kept[place]
+            made = estimate_of(
+                kept,
+                frame=self._frame,
+                log_variance_sd=self._receiver.log_variance_sd,
+                pattern_chi2_sd=self._receiver.pattern_chi2_sd,
+            )
             self._estimates[place] = made
         return made
 
-    def _scale_key(self) -> tuple[object, ...]:
+    def _frame_key(self) -> tuple[object, ...]:
         return (
             self._passes,
             *((c, a.reference.n_shots) for c, a in self._aligners.items() if a.reference is not None),
         )
 
-    def _make_scales(self) -> dict[EditCondition | None, Scale]:
-        """Scale of every condition; the one with the tallest NAA (not saturated) lends its height to the other."""
+    def _make_frame(self) -> Frame:
         if self._bands is None:
-            return {}
-        made = {
-            condition: scale_of(aligner.reference.fid, self._bands, self.align_ppm)
-            for condition, aligner in self._aligners.items()
-            if aligner.reference is not None and aligner.reference.weight > 0
-        }
-        if not made:
-            return {}
-        tallest = max(made.values(), key=lambda scale: scale.height)
-        self._link = self._place = None
-        on, off = (self._aligners.get(c) for c in ("on", "off"))
-        if off is not None and off.reference is not None and self._linker is not None and "off" in made:
-            self._place = place_hz(off.reference.fid, off.reference.noise_sd, self._linker)
-            if self._place is not None and self._eddy is not None and self.water is not None:
-                # The eddy-current correction has taken the water reference's own shift away.
-                self._place = self._place[0] + self.water.frequency_hz, self._place[1]
-        if on is not None and off is not None and self._linker is not None:
-            a, b = on.reference, off.reference
-            if a is not None and b is not None and a.weight > 0 and b.weight > 0:
-                self._link = link(a.fid, b.fid, a.noise_sd, b.noise_sd, self._linker, by_shapes=self._passes > 0)
-        return dict.fromkeys(made, tallest)
-
-    def _make_estimate(self, kept: _Kept) -> ShotEstimate:
-        found, measure, scale = kept.alignment, kept.measure, self._scales.get(kept.condition)
-        reason = kept.reason or ("dummy before steady state" if kept.is_dummy else None)
-        if reason is None and (found is None or measure is None):
-            reason = "no signal to align it on"
-        common = ShotEstimate(
-            shot_index=kept.shot_index,
-            edit_condition=kept.condition,
-            usable=reason is None,
-            reason=reason or kept.left_out,
-            weight=kept.weight if reason is None else 0.0,
-            noise_log_variance=kept.noise_log_variance,
-            noise_log_variance_sd=None if kept.noise_log_variance is None else self._receiver.log_variance_sd,
-            water_pattern_chi2=kept.water_chi2,
-            lipid_pattern_chi2=kept.lipid_chi2,
-            pattern_chi2_sd=None if kept.water_chi2 is None else self._receiver.pattern_chi2_sd,
-            edit_log_odds=kept.log_odds,
-            frequency_update_hz=kept.frequency_update_hz,
-            n_excitations=kept.n_excitations,
-            phase_cycle_index=kept.phase_cycle_index,
-            is_dummy=kept.is_dummy,
-        )
-        if found is None or measure is None or scale is None or scale.amplitude <= 0:
-            return common
-        link_hz, link_rad = self._link if kept.condition == "on" and self._link is not None else (0.0, 0.0)
-        turned_rad = found.phase_rad + link_rad
-        water = measure.water
-        return replace(
-            common,
-            frequency_hz=found.frequency_hz + link_hz,
-            frequency_sd_hz=found.frequency_sd_hz,
-            edit_offset_hz=None if self._place is None else self._place[0] + found.frequency_hz + link_hz,
-            edit_offset_sd_hz=None if self._place is None else float(np.hypot(self._place[1], found.frequency_sd_hz)),
-            phase_deg=_degrees(turned_rad),
-            phase_sd_deg=float(np.degrees(found.phase_sd_rad)),
-            amplitude=found.amplitude,
-            amplitude_sd=found.amplitude_sd,
-            broadening_hz=found.broadening_hz,
-            broadening_sd_hz=found.broadening_sd_hz,
-            misfit=found.misfit,
-            misfit_sd=found.misfit_sd,
-            residual_water=water.amplitude / scale.amplitude,
-            residual_water_sd=water.amplitude_sd / scale.amplitude,
-            water_phase_deg=_degrees(water.phase_rad - turned_rad),
-            water_phase_sd_deg=float(np.degrees(min(water.phase_sd_rad, np.pi))),
-            water_frequency_hz=water.frequency_hz,
-            water_frequency_sd_hz=water.frequency_sd_hz,
-            lipid=float(np.real(measure.lipid * np.exp(-1j * (scale.phase_rad + link_rad)))) / scale.amplitude,
-            lipid_sd=measure.lipid_sd / scale.amplitude,
-            late_energy=measure.late_energy,
-            echo_z=measure.echo_z,
-            snr=found.amplitude * scale.height / (kept.noise_sd * float(np.sqrt(self.n_points))),
+            return Frame()
+        # The eddy-current correction takes the water reference's own shift away.
+        removed_hz = self.water.frequency_hz if self._eddy is not None and self.water is not None else 0.0
+        return frame_of(
+            {c: a.reference for c, a in self._aligners.items() if a.reference is not None},
+            self._bands,
+            self._linker,
+            align_ppm=self.align_ppm,
+            removed_hz=removed_hz,
+            by_shapes=self._passes > 0,
         )
 
     def average(self, shot_indices: Collection[int] | None = None) -> Average:
@@ -532,7 +366,7 @@ class ScanChain:
         Named shots keep their weights. With ON and OFF there is also `difference`, ON - OFF.
         """
         wanted = None if shot_indices is None else set(shot_indices)
-        tied = self._pair_weights()
+        tied = pair_weights(self._kept, self.edit_order)
         shots = [
             AlignedShot(
                 k.shot_index, k.condition, k.aligned, k.noise_sd, tied.get(k.shot_index, k.weight), k.phase_cycle_index
@@ -547,21 +381,6 @@ class ScanChain:
             spectrometer_frequency_mhz=self.spectrometer_frequency_mhz,
             offset_ppm=self.reference_offset_ppm,
         )
-
-    def _pair_weights(self) -> dict[int, float]:
-        """In alternating MEGA the two shots of a pair weigh alike: the lesser of the two. By shot_index."""
-        order = self.edit_order
-        if order is None or order.pattern is None or not order.pattern.startswith("alternating"):
-            return {}
-        pairs: dict[int, list[_Kept]] = {}
-        for kept in self._kept:
-            if kept.aligned is not None and not kept.is_dummy:
-                pairs.setdefault(kept.shot_index // 2, []).append(kept)
-        return {
-            k.shot_index: min(m.weight for m in members) if len(members) == 2 else 0.0
-            for members in pairs.values()
-            for k in members
-        }
 
     def refined(self, replay: Callable[[], Iterator[Shot]]) -> ScanChain:
         """The whole scan once more from scratch: noise and coils learned from every shot first, then all shots
@@ -647,6 +466,11 @@ class ScanChain:
         self._passes += 1
 
     @property
+    def edit_order(self) -> EditOrder | None:
+        """How ON and OFF follow each other, as known now; None: not edited, or no shot yet."""
+        return self._order.found
+
+    @property
     def coil_weights(self) -> NDArray[np.complex128] | None:
         """Combination weights (n_coils,): combined = conj(weights) @ data; None before the first shot."""
         return None if self._receiver.weights is None else self._receiver.weights.weights
@@ -654,7 +478,7 @@ class ScanChain:
     @property
     def link(self) -> tuple[float, float] | None:
         """Frequency (Hz) and phase (rad) between the ON and OFF references, already in the ON shots' estimates."""
-        return self._link
+        return self._frame.link
 
     @property
     def coil_report(self) -> CoilReport:
@@ -685,8 +509,3 @@ class ScanChain:
             over = "choline and inositol" if self.edit_shapes is None else "all lines of the basis set"
             made.append(f"edit order from {self.edit_order.decided_from}, ON moved onto OFF over {over}")
         return tuple(made)
-
-
-def _degrees(radians: float) -> float:
-    """In (-180, 180]."""
-    return float(180.0 - np.degrees((np.pi - radians) % (2 * np.pi)))

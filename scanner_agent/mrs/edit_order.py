@@ -1,0 +1,77 @@
+"""The order of ON and OFF of one scan as its shots come in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from scanner_agent.mrs import editing
+from scanner_agent.mrs.kept import KeptShot
+from scanner_agent.mrs.linking import Linker
+from scanner_agent.mrs.reference import Aligner
+from scanner_agent.mrs.shots import EditCondition, EditOrder
+
+_MISSING_PULSE_ODDS = 6.0
+
+
+class OrderFinder:
+    """Asks every shot whether its NAA is saturated, and decides for all of them."""
+
+    def __init__(self, edit_pulse_ppm: tuple[float, float] | None) -> None:
+        self.found: EditOrder | None = None
+        self._edit_pulse_ppm = edit_pulse_ppm
+        self._common: Aligner | None = None
+        self._asked: list[KeptShot] = []
+
+    def restart(self) -> None:
+        """Forget the common reference: all shots are asked anew."""
+        self._common, self._asked = None, []
+
+    def ask(self, kept: KeptShot, linker: Linker) -> None:
+        """Measure NAA against creatine in one shot, over a reference common to ON and OFF."""
+        if kept.fid is None or not editing.saturates_naa(self._edit_pulse_ppm):
+            return
+        if self._common is None:
+            self._common = Aligner(linker.coarse)
+        self._asked.append(kept)
+        changed = self._common.add(kept.fid, kept.noise_sd, not kept.is_dummy)
+        reference = self._common.reference
+        if reference is None or reference.weight <= 0:
+            return
+        for position in changed:
+            found = self._common.found[position]
+            other = self._asked[position]
+            if found is not None and other.fid is not None:
+                other.log_odds = editing.shot_log_odds(
+                    other.fid,
+                    other.noise_sd,
+                    found,
+                    reference.fid,
+                    reference.noise_sd,
+                    linker.coarse,
+                    linker.spectrometer_frequency_mhz,
+                    linker.offset_ppm,
+                )
+
+    def decide(self, known: Sequence[KeptShot]) -> bool:
+        """Set the condition of every shot that has a FID; True if that of an earlier shot changed."""
+        if not editing.saturates_naa(self._edit_pulse_ppm):
+            self.found = EditOrder(
+                decided_from="labels" if all(k.label for k in known) else "nothing",
+                reason="no editing pulse near 1.9 ppm: the data cannot tell",
+            )
+            decided: list[EditCondition | None] = [k.label for k in known]
+        else:
+            self.found, decided = editing.detect_order(
+                [k.log_odds for k in known], [k.label for k in known], [k.place for k in known]
+            )
+        changed = False
+        for kept, condition in zip(known, decided, strict=True):
+            changed |= kept.condition != condition and kept.position >= 0
+            kept.condition = condition
+        return changed
+
+    def lacks_pulse(self, kept: KeptShot) -> bool:
+        """An ON shot that shows NAA as OFF shots do, once the order is sure."""
+        order = self.found
+        sure = order is not None and (order.decided_from == "data" or order.agrees_with_labels is True)
+        return sure and kept.condition == "on" and kept.log_odds is not None and kept.log_odds > _MISSING_PULSE_ODDS
