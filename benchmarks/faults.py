@@ -4,10 +4,12 @@
 
 All on 127.0.0.1, in a folder of its own; all campaigns if none is named. `real…`: with the real pipeline instead of
 a small one. `--fast`: a tenth or less of each; COUNT=N in the environment: so many scans (kills) in `network`,
-`realsoak` and `real`. Packets lost by the kernel itself, where it has no netem but tbf:
+`realsoak` and `real`.
 
-    unshare -n sh -c 'ip link set lo up mtu 1500; tc qdisc add dev lo root tbf rate 30mbit burst 5k limit 12k;
-        python benchmarks/faults.py network; tc -s qdisc show dev lo'
+`network` on a loopback where the kernel drops packets (netem, or without it a queue that is too short):
+
+    unshare -n sh -c "$(python -c 'from tests.support.shaped import SETUP; print(SETUP)') &&
+        python benchmarks/faults.py network; tc -s qdisc show dev lo"
 """
 
 from __future__ import annotations
@@ -99,7 +101,7 @@ def restart(folder: Path, fast: bool) -> dict[str, Any]:
     """From `exec` to the first acknowledgement after `kill -9`, with the real worker starting beside it."""
     n = 5 if fast else 20
     result: dict[str, Any] = {}
-    for label, n_ended, open_mb in (("empty spool", 0, 0), ("300 ended scans, 64 MB under way", 300, 64)):
+    for label, n_ended, open_mb in (("empty spool", 0, 0), ("300 finished scans, 64 MB under way", 300, 64)):
         place = folder / label.split()[0]
         place.mkdir()
         rows = restart_run(place, n, n_ended, open_mb)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import shutil
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +25,7 @@ from scanner_agent.spool import Spool, SpoolReader
 from scanner_agent.store import Store
 from scanner_agent.wire import ControlClient, DeliveryError, ShotSender, wait_for_report
 from scanner_agent.wire.codec import Ack, Request, encode_request
-from tests.support import faults, live
+from tests.support import faults, live, shaped
 from tests.support.lossy import LossyFiles
 from tests.support.proxy import MessageProxy, TcpProxy
 
@@ -108,6 +110,20 @@ def test_a_bad_network_loses_and_doubles_nothing(tmp_path: Path) -> None:
         daemon.stop()
     outcome = faults.inspect(daemon.state, [(scan, 40)], faults.Outcome())
     assert outcome.sound, outcome
+
+
+def test_packets_that_the_kernel_drops_lose_and_double_nothing(tmp_path: Path) -> None:
+    inside = ["unshare", "-n", "sh", "-c"]
+    if os.geteuid() != 0 or not all(map(shutil.which, ("unshare", "ip", "tc"))):
+        pytest.skip("needs root, unshare, ip and tc")
+    if subprocess.run([*inside, shaped.SETUP], capture_output=True, check=False).returncode != 0:
+        pytest.skip("no network of its own with netem or tbf can be had here")
+    script = f"{shaped.SETUP} && exec {sys.executable} {shaped.__file__} {tmp_path}"
+    done = subprocess.run([*inside, script], stdout=subprocess.PIPE, text=True, check=True, timeout=100)
+    found = json.loads(done.stdout)
+    assert found["dropped"] > 50
+    assert found["sound"]
+    assert found["shots"] == 42
 
 
 @pytest.fixture
