@@ -209,10 +209,11 @@ def main() -> None:
     parser.add_argument("--roc", type=int, default=60, help="scans of each point of an ROC curve")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--sequences", nargs="+", default=["PRESS", "MEGA-PRESS"])
+    parser.add_argument("--scenarios", nargs="+", help="these only")
     parser.add_argument("--figures", type=Path, help="folder for the PNGs")
     parser.add_argument("--keep", type=Path, help="folder for finished scans")
     given = parser.parse_args()
-    chosen: Sequence[str] = scenarios_of("MEGA-PRESS")
+    chosen: Sequence[str] = given.scenarios or scenarios_of("MEGA-PRESS")
     if given.fast:
         chosen, given.sequences = FAST_SCENARIOS, ["PRESS"]
         given.signs, given.line, given.cohorts, given.roc = 12, 1, 0, 0
