@@ -22,6 +22,7 @@ th { font-weight: 600; white-space: nowrap; }
 td { font-variant-numeric: tabular-nums; min-width: 4em; }
 td.long { min-width: 18em; }
 .chart { width: 100%; }
+@media (min-width: 601px) { td:not(.long) { white-space: nowrap; } }
 @media (max-width: 600px) {
   th, td { padding-right: 8px; } table { font-size: 13px; }
   .stack thead { display: none; } .stack table, .stack tbody { display: block; }

@@ -76,7 +76,9 @@ def report_lines(report: ScanReport) -> list[str]:
     scan = ended_scan(report)
     word, symbol = STATES[report.verdict]
     lines = [f"{symbol} {word}: {report.advice_text}"]
-    lines += [f"  {finding.kind.value} ({finding.severity.value}): {finding.text}" for finding in report.findings]
+    for finding in report.findings:
+        said = finding.text in report.advice_text
+        lines.append(f"  {finding.kind.value} ({finding.severity.value})" + ("" if said else f": {finding.text}"))
     lines += [f"  {check}" for check in limit_lines(scan)]
     lines += [f"  {text}" for text in _quality_texts(report.quality)]
     if report.shots:
