@@ -1,37 +1,28 @@
-"""The command line, `scanner-agent …`: thin; heavy imports happen inside the command that needs them."""
+"""The command line's entry point."""
 
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
-import typer
-
-from scanner_agent.cli import basis, daemon, demo, phantom, placement, process, protocols, report, simulate, watch
 from scanner_agent.errors import ScannerAgentError
-
-app = typer.Typer(
-    name="scanner-agent",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="Real-time quality control for single-voxel MR spectroscopy: a verdict while the patient is on the table.",
-)
-daemon.register(app)
-app.command()(demo.demo)
-app.command()(watch.watch)
-app.command()(report.report)
-app.command()(process.process)
-app.command()(simulate.simulate)
-app.add_typer(protocols.app, name="protocols")
-app.add_typer(basis.app, name="basis")
-app.add_typer(phantom.app, name="phantom")
-app.add_typer(placement.app, name="placement")
 
 
 def main() -> None:
-    """Entry point: an expected error becomes one line on stderr and exit code 2."""
+    """Run a command; an expected error becomes one line on stderr and exit code 2.
+
+    The daemon starts past the table of all commands, which takes as long to build as the daemon to start: shots wait.
+    """
     try:
-        app()
+        match sys.argv[1:]:
+            case ["run"] | ["run", "--config", _] as arguments:
+                from scanner_agent.cli.start import run_daemon
+
+                run_daemon(Path(arguments[2]) if len(arguments) == 3 else None)
+            case _:
+                from scanner_agent.cli.app import app
+
+                app()
     except ScannerAgentError as error:
         print(f"scanner-agent: {error}", file=sys.stderr)
         sys.exit(2)

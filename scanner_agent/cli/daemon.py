@@ -52,21 +52,9 @@ def run(config: ConfigOption = None) -> None:
 
       scanner-agent run --config /etc/scanner-agent/agent.toml
     """
-    import logging
+    from scanner_agent.cli.start import run_daemon
 
-    from scanner_agent.config import load_config
-    from scanner_agent.daemon.ingest import Ingest
-    from scanner_agent.daemon.ingest import run as run_daemon
-
-    settings = load_config(config)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-
-    def say(_ingest: Ingest) -> None:
-        for name, url in zip(("ingest", "publish", "control"), settings.urls, strict=True):
-            print(f"{name:8} {url}", flush=True)
-        print(f"state    {settings.state}", flush=True)
-
-    run_daemon(settings, on_start=say)
+    run_daemon(config)
 
 
 def send(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from scanner_agent.cli import app
+from scanner_agent.cli.app import app
 from scanner_agent.daemon.play import play
 from scanner_agent.records import ScanHeader, Shot, ShotKind
 from scanner_agent.sources import open_scan, write_nifti_mrs

@@ -49,12 +49,25 @@ def test_every_socket_has_its_own_domain_and_enforces_it(sockets: Sockets) -> No
     assert sockets.publish.getsockopt(zmq.ZAP_DOMAIN).rstrip(b"\0") == b"publish"
 
 
-def test_ingest_loads_no_science_and_nothing_else_that_takes_time() -> None:
+def test_the_daemon_starts_with_no_science_and_nothing_else_that_takes_time(tmp_path: Path) -> None:
     """It has to acknowledge within a second of its start."""
-    heavy = "numba llvmlite scipy sqlalchemy alembic rich.console textual nibabel pydicom matplotlib plotly SimpleITK"
+    heavy = "numba llvmlite scipy sqlalchemy alembic rich textual typer pydantic nibabel pydicom matplotlib plotly"
     program = (
-        "import sys, scanner_agent.cli, scanner_agent.daemon.ingest;"
-        f"print(*[name for name in {heavy.split()} if name in sys.modules])"
+        "import sys; from scanner_agent.daemon import ingest; from scanner_agent.cli import main;"
+        "ingest.run = lambda config, on_start: print(config.listen.port);"
+        f"main(); print(*[name for name in {heavy.split()} if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == []
+    config = tmp_path / "agent.toml"
+    config.write_text("[listen]\nport = 5999\n")
+    command = [sys.executable, "-c", program, "run", "--config", str(config)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["5999"]
+
+
+def test_a_wrong_start_is_explained_by_the_command_line(tmp_path: Path) -> None:
+    for arguments, words in ((["--config", str(tmp_path / "none")], "none"), (["--konfig", "x"], "--konfig")):
+        command = [sys.executable, "-m", "scanner_agent", "run", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from scanner_agent.cli import app
+from scanner_agent.cli.app import app
 from scanner_agent.errors import ScannerAgentError
 from scanner_agent.records import ShotKind
 from scanner_agent.simulate import SCENARIOS
