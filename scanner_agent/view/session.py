@@ -12,6 +12,7 @@ from collections.abc import Callable
 import msgspec
 
 from scanner_agent.errors import RemoteProtocolError
+from scanner_agent.records import Health
 from scanner_agent.view.model import Link, LinkChanged, Message, OpenTriggers, Update, ViewState, after, wanted
 from scanner_agent.wire.follow import ControlClient, ControlError, Subscriber
 from scanner_agent.wire.published import Heartbeat, Publication, topic_of
@@ -82,9 +83,13 @@ class Session:
         if self._on_publication is not None:
             self._on_publication(publication)
         record = publication.decoded()
-        if not isinstance(record, Heartbeat):
-            topic = topic_of(publication.type, publication.scan_id)
-            self._take(Update(record, publication.scan_id, topic, publication.instance, publication.sequence))
+        if isinstance(record, Heartbeat):
+            return
+        health = self.state.health
+        if isinstance(record, Health) and record.ready and health is not None and not health.ready:
+            self._ask_all()  # a worker that has just started has told the daemon of the scans before
+        topic = topic_of(publication.type, publication.scan_id)
+        self._take(Update(record, publication.scan_id, topic, publication.instance, publication.sequence))
 
     def _watch_link(self) -> None:
         silent = time.monotonic() - (self._subscriber.last_at if self._heard else self._began)
@@ -97,8 +102,8 @@ class Session:
     def _ask_all(self) -> bool:
         """Everything there is to know, when the connection is made; whether the daemon answered."""
         try:
-            lines = self._control.scans()[:_KNOWN_SCANS]
-            health, before = self._control.health(), self._control.placement_before_scan()
+            health = self._control.health()  # first: what it does not know yet, it knows when it becomes ready
+            lines, before = self._control.scans()[:_KNOWN_SCANS], self._control.placement_before_scan()
             for line in reversed(lines):
                 self._take(self._control.snapshot(line.scan_id))
             self._take(OpenTriggers(self._control.triggers()))

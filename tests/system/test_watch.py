@@ -114,6 +114,19 @@ def test_a_killed_daemon_is_seen_and_its_return_too(tmp_path: Path) -> None:
         session.close()
 
 
+def test_a_view_that_comes_with_the_daemon_s_restart_gets_the_scans_before(tmp_path: Path) -> None:
+    with live.running(tmp_path) as daemon:
+        live.wait_ready(daemon)
+        send(daemon, "watch-before", 4)
+        with ControlClient(daemon.url) as control:
+            live.eventually(lambda: control.snapshot("watch-before").report is not None)
+        daemon.kill()
+        daemon.start()
+        session = Session(daemon.url)  # before the worker has told of anything
+        step_until(session, lambda: scan_of(session, "watch-before").report is not None)
+        session.close()
+
+
 def test_requests_of_a_person_reach_the_record(daemon: live.Daemon, session: Session) -> None:
     send(daemon, "watch-5", 3, end=False)
     told: list[str | None] = []
