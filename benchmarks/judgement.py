@@ -32,6 +32,8 @@ from scanner_agent.simulate import draw_cohort
 
 SHOWING_SEED = 7_000_000
 FAST_SCENARIOS = ("still", "motion_step", "motion_burst", "displaced_before", "low_snr")
+_PART = 20
+"""Scans between two savings."""
 Task = tuple[str, str, int, int, bool]
 """Scenario, sequence, number, channels, whole line."""
 
@@ -61,17 +63,18 @@ def tasks(sequence: str, n: int, line: bool, chosen: Sequence[str]) -> list[Task
 
 
 def run_all(jobs: int, work: Sequence[Task], label: str, keep: Path | None) -> list[Outcome]:
-    """All scans, in processes; scenario by scenario, so that what is done is kept."""
+    """All scans, in processes; what an earlier call kept is taken over, even if it is more."""
     begin = time.perf_counter()
     done: list[Outcome] = []
     for scenario in dict.fromkeys(task[0] for task in work):
         chosen = [task for task in work if task[0] == scenario]
-        kept = _kept(keep, f"{label} {scenario}", len(chosen))
-        if kept is None:
-            kept = list(_mapper(jobs)(run_one, chosen))
-            _keep(keep, f"{label} {scenario}", kept)
-            print(f"  {label}: {scenario}, {len(kept)} in {time.perf_counter() - begin:.0f} s", flush=True)
-        done += kept
+        name = f"{label} {scenario}"
+        found: list[Outcome] = _kept(keep, name)
+        for first in range(len(found), len(chosen), _PART):
+            found += _mapper(jobs)(run_one, chosen[first : first + _PART])
+            _keep(keep, name, found)
+        print(f"  {label}: {scenario}, {len(found)} in {time.perf_counter() - begin:.0f} s", flush=True)
+        done += found
     return done
 
 
@@ -79,12 +82,12 @@ def _file(keep: Path, name: str) -> Path:
     return keep / f"{name.replace(' ', '_')}.pickle"
 
 
-def _kept(keep: Path | None, name: str, n: int) -> list[Any] | None:
-    """What an earlier call left, if it is as much as is wanted now."""
+def _kept(keep: Path | None, name: str) -> list[Any]:
+    """What earlier calls left."""
     if keep is None or not _file(keep, name).exists():
-        return None
+        return []
     found: list[Any] = pickle.loads(_file(keep, name).read_bytes())  # noqa: S301 (our own file)
-    return found[:n] if len(found) >= n else None
+    return found
 
 
 def _keep(keep: Path | None, name: str, found: list[Any]) -> None:
@@ -126,19 +129,16 @@ def run_cohort(replay: int) -> dict[str, tuple[int, int]]:
 
 
 def cohort_rates(jobs: int, n: int, keep: Path | None) -> list[Rate]:
-    """Rates over all replays, ten at a time."""
+    """Rates over all replays."""
     totals: dict[str, tuple[int, int]] = {}
-    for first in range(0, n, 10):
-        replays = range(first, min(first + 10, n))
-        found = _kept(keep, f"cohorts {first}", len(replays))
-        if found is None:
-            found = list(_mapper(jobs)(run_cohort, replays))
-            _keep(keep, f"cohorts {first}", found)
-            print(f"  cohorts: {replays.stop}", flush=True)
-        for counts in found:
-            for question, (k, m) in counts.items():
-                a, b = totals.get(question, (0, 0))
-                totals[question] = (a + k, b + m)
+    found = _kept(keep, "cohorts")
+    for first in range(len(found), n, jobs):
+        found += _mapper(jobs)(run_cohort, range(first, min(first + jobs, n)))
+        _keep(keep, "cohorts", found)
+    for counts in found:
+        for question, (k, m) in counts.items():
+            a, b = totals.get(question, (0, 0))
+            totals[question] = (a + k, b + m)
     target = {"flagged by half-time": ">= 1.0", "stopped": "<= 0.0"}
     return [
         Rate(question, k, m, next((t for end, t in target.items() if question.endswith(end)), ""))
@@ -253,7 +253,7 @@ def main() -> None:
             ])  # fmt: skip
     if given.cohorts:
         rates = cohort_rates(given.jobs, given.cohorts, given.keep)
-        report(f"cohorts, {given.cohorts} replays", rates)
+        report(f"cohorts ({given.cohorts} replays asked for)", rates)
         result["cohorts"] = [r.json() for r in rates]
     curves, marks = roc(given.roc) if given.roc else ({}, {})
     result["roc"] = curves

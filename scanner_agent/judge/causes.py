@@ -24,10 +24,11 @@ def all_causes(seen: Seen, motion: Sequence[Cause]) -> list[Cause]:
         *coils,
         *_editing(seen),
         *[c for c in before if c.kind == FindingKind.VOXEL_DISPLACED],
+        # A movement brings no echo, yet a strong echo spoils shots as a movement does.
+        *echo,
         *motion,
         *[c for c in before if c.kind != FindingKind.VOXEL_DISPLACED and c.kind not in known],
         *(_drift(seen) if seen.enough else []),
-        *echo,
         *(_fit(seen) if seen.enough else []),
         *_low_snr(seen),
         *_gaps(seen),
