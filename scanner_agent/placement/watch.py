@@ -12,6 +12,8 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 
 _Key = tuple[str, str]
+_NIFTI = ""
+"""In place of a SeriesInstanceUID."""
 
 
 @dataclass
@@ -24,8 +26,9 @@ class _Series:
 class SeriesWatcher:
     """Finds settled series: complete as far as can be told, because nothing of them has changed for a while.
 
-    Files of one folder with one SeriesInstanceUID are a series, and so is each NIfTI file. What is there at the start
-    is old. A series that grows after it was handed out is handed out again when it has settled.
+    Files of one folder with one SeriesInstanceUID are a series, and so are the NIfTI files that come into one folder
+    together (converters write one for each plane). What is there at the start is old. A DICOM series that grows after
+    it was handed out is handed out again, whole, when it has settled.
     """
 
     def __init__(self, folder: Path, settle_s: float = 5.0, clock: Callable[[], float] = time.monotonic) -> None:
@@ -49,10 +52,13 @@ class SeriesWatcher:
                 series.files[path] = state
                 series.changed_at, series.handed_out = now, False
         ready = []
-        for series in self._series.values():
+        for (_, uid), series in self._series.items():
             if not series.handed_out and now - series.changed_at >= self._settle_s:
                 series.handed_out = True
                 ready.append(sorted(series.files))
+                if uid == _NIFTI:  # nothing tells which later file would belong to these
+                    self._old.update(series.files.items())
+                    series.files.clear()
         return ready
 
     def _present(self) -> list[tuple[Path, tuple[int, int]]]:
@@ -69,7 +75,7 @@ class SeriesWatcher:
     def _key(self, path: Path, state: tuple[int, int]) -> _Key | None:
         """Series that a file belongs to; None for what is no image (or not yet whole)."""
         if path.name.lower().endswith((".nii", ".nii.gz")):
-            return str(path.parent), path.name
+            return str(path.parent), _NIFTI
         seen = (path, *state)
         if seen not in self._uid:
             try:

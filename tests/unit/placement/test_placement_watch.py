@@ -56,6 +56,28 @@ def test_a_series_is_handed_out_when_nothing_changes_any_more(tmp_path: Path) ->
     assert watcher.settled() == [[first, second, third]]
 
 
+def test_nifti_planes_that_come_together_are_one_localiser_and_later_ones_another(tmp_path: Path) -> None:
+    """Converters write a file for each plane."""
+    clock = Clock()
+    watcher = SeriesWatcher(tmp_path, settle_s=1.0, clock=clock)
+    planes = [tmp_path / f"loc_{n}.nii.gz" for n in range(3)]
+    for plane in planes:
+        plane.write_bytes(b"x")
+    assert watcher.settled() == []
+    clock.now = 2.0
+    assert watcher.settled() == [planes]
+    assert watcher.settled() == []
+    later = tmp_path / "later.nii"
+    later.write_bytes(b"x")
+    watcher.settled()
+    clock.now = 4.0
+    assert watcher.settled() == [[later]]
+    planes[0].write_bytes(b"written again")
+    watcher.settled()
+    clock.now = 6.0
+    assert watcher.settled() == [[planes[0]]]
+
+
 def test_nifti_files_and_sub_folders(tmp_path: Path) -> None:
     clock = Clock()
     watcher = SeriesWatcher(tmp_path, settle_s=1.0, clock=clock)
