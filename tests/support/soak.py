@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -46,21 +47,21 @@ def _block(n_coils: int, n_points: int) -> np.ndarray[Any, Any]:
 def send_timed(url: str, scan: ScanHeader, shots: list[Shot], window: int = 8) -> list[float]:
     """Send a scan; seconds from each shot's sending to its acknowledgement (to within the pump's step)."""
     times: list[float] = []
-    sent: dict[int, float] = {}
+    sent: deque[float] = deque()  # they are acknowledged in the order in which they were sent
     with ShotSender(scan, url, window=window) as sender:
         before = 0
         for shot in shots:
-            sent[shot.shot_index] = time.monotonic()
+            sent.append(time.monotonic())
             sender.send(shot)
             while before < sender.acknowledged:
-                times.append(time.monotonic() - sent.pop(min(sent)))
+                times.append(time.monotonic() - sent.popleft())
                 before += 1
         while before < len(shots):
             sender.pump(0.01)
             while before < sender.acknowledged:
-                times.append(time.monotonic() - sent.pop(min(sent)))
+                times.append(time.monotonic() - sent.popleft())
                 before += 1
-        sender.end(n_shots=len(shots))
+        sender.end(n_shots=sum(shot.shot_kind is ShotKind.METABOLITE for shot in shots))
     return times
 
 

@@ -136,22 +136,6 @@ def test_overload_waits_on_disk_and_is_worked_off(tmp_path: Path) -> None:
         live.eventually(lambda: control.health().shots_waiting == 0)
 
 
-def test_a_subscriber_that_never_reads_holds_up_nobody(tmp_path: Path) -> None:
-    with live.running(tmp_path, tables=_NO_STORE) as daemon:
-        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        deaf = client_socket(context, zmq.SUB, endpoint(daemon.url, PUBLISH), queue=1)
-        deaf.setsockopt(zmq.SUBSCRIBE, b"")
-        deaf.setsockopt(zmq.RCVBUF, 4096)
-        try:
-            live.eventually(lambda: bool(deaf.poll(100)))
-            faults.send_scan(daemon.url, live.header("unheard", n_points=512), 1500)
-            report, _ = wait_for_report(daemon.url, "unheard", 30.0)
-            assert report is not None
-            assert len(report.shots) == 1500
-        finally:
-            context.destroy(linger=0)
-
-
 def test_an_audit_record_that_cannot_be_written_at_start_keeps_no_shot_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

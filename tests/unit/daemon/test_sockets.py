@@ -7,11 +7,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import zmq
 
 from scanner_agent.config import AgentConfig, Listen, Security
+from scanner_agent.daemon.publisher import Publisher
 from scanner_agent.daemon.sockets import Sockets
+from scanner_agent.wire.sockets import client_socket
 from tests.support.live import eventually, free_port
 
 
@@ -47,6 +50,39 @@ def test_every_socket_has_its_own_domain_and_enforces_it(sockets: Sockets) -> No
         assert socket.getsockopt(zmq.ZAP_ENFORCE_DOMAIN) == 1
     eventually(sockets.rebind_publish)  # the port is free when libzmq has closed the old socket
     assert sockets.publish.getsockopt(zmq.ZAP_DOMAIN).rstrip(b"\0") == b"publish"
+
+
+def test_a_subscriber_that_never_reads_holds_up_nobody(tmp_path: Path) -> None:
+    config = AgentConfig(state_directory=str(tmp_path), listen=Listen(port=free_port()))
+    sockets = Sockets(config)
+    publisher = Publisher(sockets.publish, "instance")
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    deaf, reader = (client_socket(context, zmq.SUB, config.urls[1], queue=n) for n in (1, 1000))
+    try:
+        for socket in (deaf, reader):
+            socket.setsockopt(zmq.SUBSCRIBE, b"")
+
+        def both_hear() -> bool:
+            publisher.send("heartbeat", None, b"\x80")
+            return bool(deaf.poll(10) and reader.poll(10))
+
+        eventually(both_hear)
+        publisher.drain_subscriptions()
+        n_read, record = 0, bytes(msgspec.msgpack.encode({"text": "x" * 20_000}))
+        for _ in range(3000):  # 60 MB: far more than the socket's queue and the kernel's buffers hold
+            publisher.send("frame", "scan", record)
+            while reader.poll(0):
+                reader.recv_multipart()
+                n_read += 1
+        assert n_read > 0
+        n_deaf = 0
+        while deaf.poll(100):
+            deaf.recv_multipart()
+            n_deaf += 1
+        assert 0 < n_deaf < 3000
+    finally:
+        context.destroy(linger=0)
+        sockets.close()
 
 
 def test_the_daemon_starts_with_no_science_and_nothing_else_that_takes_time(tmp_path: Path) -> None:
