@@ -320,7 +320,7 @@ def main() -> None:
         "lcmodel_scale": lcmodel_scale,
         "honesty": lambda: honesty(20 if fast else 200, 20 if fast else 150),
         "edited": lambda: edited(15 if fast else 100),
-        "edited_scans": lambda: edited_scans(2 if fast else 12),
+        "edited_scans": lambda: edited_scans(1 if fast else 6),
         "speed": lambda: speed(10 if fast else 60),
         "robust": lambda: robust(40 if fast else 1000),
         "mismatch": lambda: mismatch(8 if fast else 40),
