@@ -134,15 +134,14 @@ def list_(
     from scanner_agent.phantom.spark import sparkline
     from scanner_agent.phantom.values import kind_of
 
-    table = Table("scanner", "coil", "phantom", "protocol", "runs", "latest", "state", "last 30")
+    table = Table("series", "runs", "latest", "state", "last 30")
     for evaluation in _evaluations(store, config, scanner, coil, phantom):
         charts = [c for n, c in evaluation.charts.items() if kind_of(n).alarms]
         alarms = [c.name for c in charts if c.state == "alarm"]
         states = "alarm: " + ", ".join(alarms) if alarms else (charts[0].state if charts else "nothing measured")
-        key = evaluation.series
         shown = f"{charts[0].name} {sparkline(charts[0].values[-30:])}" if charts else ""
         last = _day(evaluation.runs[-1].measured_at) if evaluation.runs else ""
-        table.add_row(key.scanner, key.coil, key.phantom, key.protocol, str(len(evaluation.runs)), last, states, shown)
+        table.add_row(str(evaluation.series), str(len(evaluation.runs)), last, states, shown)
     Console().print(table if table.row_count else "no phantom run yet")
 
 
@@ -192,7 +191,7 @@ def show(
                 "" if last is None else _number(last.value),
                 "" if last is None else _number(last.sd, 2),
                 "" if centre != centre else _number(centre),
-                chart.state if kind.alarms else "charted only",
+                chart.state.removeprefix("baseline ") if kind.alarms else "charted only",
                 sparkline(y[-30:]),
             )
         console.print(table)

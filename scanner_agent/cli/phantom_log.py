@@ -13,6 +13,7 @@ import numpy as np
 from scanner_agent.errors import SpoolError
 from scanner_agent.fit.quality import term_rows
 from scanner_agent.mrs.eddy import eddy_phase
+from scanner_agent.mrs.quality import half_height_width_hz
 from scanner_agent.phantom.definition import Phantom, guess_phantom
 from scanner_agent.phantom.measure import Signals, measure
 from scanner_agent.phantom.series import Run, SeriesKey, new_id
@@ -31,7 +32,7 @@ from scanner_agent.scan_protocol import ScanProtocol, match_protocol
 if TYPE_CHECKING:
     from scanner_agent.pipeline import ScanPipeline
 
-_DRAWS = 12
+_DRAWS = 24
 
 
 def signals_of(
@@ -85,10 +86,17 @@ def _by_correction(pipeline: ScanPipeline, report: ScanReport, near_ppm: float) 
     noise_sd = float(np.abs(water.fid[0]) / water.snr)
     rng = np.random.default_rng(_DRAWS)  # always the same draws: a run measured twice gives the same numbers
     amounts: list[dict[str, float]] = []
-    snr, frequency = [], []
+    snr, frequency, width, share, residual = [], [], [], [], []
     for real, imaginary in noise_sd * rng.standard_normal((_DRAWS, 2, water.fid.size)):
-        error = eddy_phase(water.fid + real + 1j * imaginary, dwell, noise_sd) - water.phase_rad
-        fid = average.fids["main"] * np.exp(-1j * error)
+        noisy = water.fid + real + 1j * imaginary
+        phase = eddy_phase(noisy, dwell, noise_sd)
+        corrected = noisy * np.exp(-1j * phase)
+        fid = average.fids["main"] * np.exp(-1j * (phase - water.phase_rad))
+        width.append(half_height_width_hz(corrected, dwell) or np.nan)
+        shape = water_shape(corrected, dwell)
+        share.append(np.nan if shape is None else shape.lorentz_share)
+        own_noise = average.noise_sd["main"] * (rng.standard_normal(fid.size) + 1j * rng.standard_normal(fid.size))
+        residual.append(residual_water(fid + own_noise, corrected, dwell, f0))
         snr.append(line_snr(fid, average.noise_sd["main"], dwell, f0))
         frequency.append(line_frequency_hz(fid, dwell, f0, near_ppm, fwhm_hz or 2.0))
         fit = pipeline.refit(replace(average, fids={"main": fid})).get("main")
@@ -98,7 +106,8 @@ def _by_correction(pipeline: ScanPipeline, report: ScanReport, near_ppm: float) 
         drawn = np.array([found.get(name, np.nan) for found in amounts])
         if np.isfinite(drawn).all() and drawn.min() > 0.0:
             shares[name] = float(np.std(drawn, ddof=1) / np.mean(drawn))
-    return CorrectionEffects(shares, float(np.std(snr, ddof=1)), float(np.std(frequency, ddof=1)))
+    sds = [float(np.std(drawn, ddof=1)) for drawn in (snr, frequency, width, share, residual)]
+    return CorrectionEffects(shares, *sds)
 
 
 def _correlations(pipeline: ScanPipeline, reference: str) -> dict[str, float]:

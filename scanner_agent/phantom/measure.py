@@ -91,18 +91,23 @@ def _of_report(report: ScanReport) -> dict[str, Value]:
     why = quality.missing
     few = "fewer than three shots are stored apart"
     n = max(quality.n_shots_used, 1)
-    scatter_share = _sd_of_sd(n - 1) if n > 2 else None
 
-    def with_share(value: float | None) -> Value:
-        return _value(value, few, None if value is None or scatter_share is None else value * scatter_share)
+    def scatter(value: float | None, degrees: int) -> Value:
+        return _value(value, few, None if value is None or degrees < 1 else value * _sd_of_sd(degrees))
+
+    drift_sd = None
+    if quality.frequency_scatter_hz is not None and scan.repetition_time_s and n > 2:
+        # Slope of a line through n shots, one TR apart.
+        minutes = scan.repetition_time_s / 60.0 * math.sqrt(n * (n**2 - 1) / 12.0)
+        drift_sd = quality.frequency_scatter_hz / minutes
 
     return {
         "centre_frequency_hz": Value(scan.spectrometer_frequency_mhz * 1e6, 0.5),
         "water_fwhm_hz": _value(quality.water_fwhm_hz, why.get("water_fwhm_hz", "no water reference")),
         "fwhm_hz": _value(quality.fwhm_hz, why.get("fwhm_hz", "no fit")),
-        "frequency_drift_hz_per_min": _value(quality.frequency_drift_hz_per_min, few),
-        "frequency_scatter_hz": with_share(quality.frequency_scatter_hz),
-        "phase_scatter_deg": with_share(quality.phase_scatter_deg),
+        "frequency_drift_hz_per_min": _value(quality.frequency_drift_hz_per_min, few, drift_sd),
+        "frequency_scatter_hz": scatter(quality.frequency_scatter_hz, n - 2),
+        "phase_scatter_deg": scatter(quality.phase_scatter_deg, n - 1),
         "noise_sd": _value(_single_shot_noise(report), "no average"),
     }
 
@@ -127,7 +132,8 @@ def _of_signals(report: ScanReport, phantom: Phantom, signals: Signals) -> dict[
     per_ml = None
     if signals.water_amplitude is not None and volume_ml:
         per_ml = signals.water_amplitude / volume_ml
-    shape, noise = signals.water_shape, signals.noise
+    shape, noise, drawn = signals.water_shape, signals.noise, signals.by_correction
+    noise_sd = _single_shot_noise(report)
     spread = None
     if noise is not None and len(noise.sd) > 1:
         spread = max(noise.sd) / sorted(noise.sd)[len(noise.sd) // 2]
@@ -142,14 +148,22 @@ def _of_signals(report: ScanReport, phantom: Phantom, signals: Signals) -> dict[
         "water_fwhm_fitted_hz": _value(
             None if shape is None else shape.fwhm_hz, no_water, None if shape is None else shape.sd_hz
         ),
-        "water_lorentz_share": _value(None if shape is None else shape.lorentz_share, no_water),
-        "residual_water": _value(signals.residual_water, no_water),
+        "water_lorentz_share": _value(None if shape is None else shape.lorentz_share, no_water, drawn.lorentz_share),
+        "water_fwhm_hz": _value(
+            report.quality.water_fwhm_hz, report.quality.missing.get("water_fwhm_hz", no_water), drawn.water_fwhm_hz
+        ),
+        "noise_sd": _value(noise_sd, "no average", _product(noise_sd, signals.noise_relative_sd)),
+        "residual_water": _value(signals.residual_water, no_water, drawn.residual_water),
         "snr_reference": _value(signals.snr_reference, "no average", _snr_sd(signals)),
         "late_energy": _value(signals.late_energy, "not measured"),
         "noise_channel_spread": _value(spread, one),
         "noise_correlation": _value(None if noise is None else max(noise.correlation), one),
         "temperature_c": _temperature(report, phantom, signals),
     }
+
+
+def _product(value: float | None, share: float | None) -> float | None:
+    return None if value is None or share is None else value * share
 
 
 def _of_channels(noise: ChannelNoise | None) -> dict[str, Value]:

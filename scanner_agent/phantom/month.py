@@ -10,6 +10,7 @@ import numpy as np
 from scanner_agent.errors import ConfigError
 from scanner_agent.phantom.chart_html import alarm_text, day
 from scanner_agent.phantom.evaluate import Evaluation
+from scanner_agent.phantom.monitor import BASELINE_RUNS
 from scanner_agent.phantom.values import is_of_channel, kind_of
 
 
@@ -49,16 +50,21 @@ def _series(evaluation: Evaluation, begin: float, end: float) -> list[str]:
     lines += ["", "| value | this month: median (n) | baseline ± SD (runs) | state at its end |", "|---|---|---|---|"]
     for name, chart in evaluation.charts.items():
         kind = kind_of(name)
-        values = chart.charted[inside] if kind.scale == "step" else chart.values[inside]
-        known = values[np.isfinite(values)]
-        label = f"change of {kind.label}" if kind.scale == "step" else kind.label
+        known = chart.values[inside][np.isfinite(chart.values[inside])]
         if known.size == 0 or is_of_channel(name):
             continue
-        baseline, state = "building", f"baseline building ({chart.n_baseline[last]} runs)"
+        middle = f"{float(np.median(known)):.5g}"
+        if kind.scale == "step":
+            steps = chart.charted[inside][np.isfinite(chart.charted[inside])]
+            middle = f"{float(np.median(known)):.0f}" + (
+                f", change {float(np.median(steps)):.4g}" if steps.size else ""
+            )
+        n_building = int(chart.n_baseline[last]) + int(np.isfinite(chart.charted[last]))
+        baseline, state = "building", f"baseline building ({n_building} of {BASELINE_RUNS})"
         if np.isfinite(chart.centre[last]):
             centre, sd = float(chart.centre[last]), float(chart.sd[last])
             shown = f"{np.exp(centre):.5g} ± {100 * sd:.2g} %" if kind.scale == "log" else f"{centre:.5g} ± {sd:.2g}"
             baseline = f"{shown} ({chart.n_baseline[last]})"
             state = "charted only" if not kind.alarms else "alarm" if chart.alarmed[last] else "in control"
-        lines.append(f"| {label} | {float(np.median(known)):.5g} ({known.size}) | {baseline} | {state} |")
+        lines.append(f"| {kind.label} | {middle} ({known.size}) | {baseline} | {state} |")
     return [*lines, ""]

@@ -128,7 +128,7 @@ def line_frequency_sd_hz(fwhm_hz: float, snr: float, acquisition_s: float) -> fl
 
 @dataclass(frozen=True)
 class CorrectionEffects:
-    """What the water's noise does to the numbers through the eddy-current correction: SDs."""
+    """What the water's noise does to the numbers, most of all through the eddy-current correction: SDs."""
 
     amounts: Mapping[str, float] = field(default_factory=dict)
     """Of each amount, relative."""
@@ -136,6 +136,12 @@ class CorrectionEffects:
     """Of the largest line's S/N."""
     frequency_hz: float = 0.0
     """Of the frequency of the phantom's singlet, Hz."""
+    water_fwhm_hz: float | None = None
+    """Of the water's width as it is read off, Hz."""
+    lorentz_share: float | None = None
+    """Of the Lorentzian share of the water line."""
+    residual_water: float | None = None
+    """Of residual over unsuppressed water."""
 
 
 @dataclass(frozen=True)
