@@ -26,6 +26,7 @@ from scanner_agent.view.tables import limit_lines, table_lines
 
 Act = Callable[[actions.Request, Callable[[str | None], None]], None]
 REDRAW_S = 0.25
+_TOLD_S = 3.0
 _LEFT_AWAY = ("f", "k", "n", "⇥", "p", "t", "m", "s", "r")
 WIDE, TALL = 110, 34
 _PANES = ("spectrum", "shots", "table")
@@ -394,7 +395,7 @@ class WatchApp(App[int]):
         if problem is not None:
             self.notify(f"Not done: {problem}", severity="error")
             return
-        self.notify(action.done)
+        self.notify(action.done, timeout=_TOLD_S)
         if action.seen is not None:
             self._seen_by[action.seen[0]] = (action.seen[1], initials)
             self._drawn = ()

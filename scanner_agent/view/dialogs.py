@@ -66,15 +66,18 @@ class Form(ModalScreen[dict[str, str] | None]):
         self.query_one(f"#{_id((empty or self._fields[-1:])[0])}", Input).focus()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Go to the next field that is not right; send when all are."""
+        """From field to field; after the last one to what is not right yet, or send."""
         values = {field.name: self.query_one(f"#{_id(field)}", Input).value.strip() for field in self._fields}
         wrong = [field for field in self._fields if re.fullmatch(field.pattern, values[field.name]) is None]
-        if not wrong:
+        here = next(n for n, field in enumerate(self._fields) if _id(field) == event.input.id)
+        last = here == len(self._fields) - 1
+        if last and not wrong:
             self.dismiss(values)
             return
-        here = event.input.id == _id(wrong[0])
-        self.query_one("#problem", Static).update(wrong[0].hint if here else "")
-        self.query_one(f"#{_id(wrong[0])}", Input).focus()
+        stay = self._fields[here] in wrong
+        self.query_one("#problem", Static).update(self._fields[here].hint if stay else "")
+        following = self._fields[here] if stay else wrong[0] if last else self._fields[here + 1]
+        self.query_one(f"#{_id(following)}", Input).focus()
 
     def action_cancel(self) -> None:
         """Leave without doing anything."""

@@ -369,6 +369,20 @@ async def test_a_form_insists_on_initials_and_can_be_left() -> None:
         assert len(app.screen_stack) == 1
 
 
+async def test_enter_goes_from_field_to_field_also_to_those_that_may_stay_empty() -> None:
+    recorded = Recorded()
+    app = app_of(with_proposal(), act=recorded.act)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await pilot.press("r", "j", "d", "enter", "9", "enter")
+        await settle(pilot)
+        assert "Type one of the numbers above" in screen_text(app)
+        await pilot.press("backspace", "2", "enter", "8", "enter")
+        await settle(pilot)
+        assert recorded.calls == [("request", ("scan-1", "jd", Advice.EXTEND, 8))]
+        await asyncio.to_thread(recorded.told.join)
+
+
 async def test_initials_are_remembered_and_a_refusal_is_told() -> None:
     recorded = Recorded("the daemon says no")
     app = app_of(with_proposal(), act=recorded.act)
