@@ -26,7 +26,7 @@ LEARN_AFTER = 4  # runs: a longer wait keeps the baseline young (false alarms), 
 SINGLE_Z = 4.1
 SMALL_K, LARGE_K = 0.5, 1.0
 # Limits of the cumulative sums, and how much wider for n runs in the baseline: by 1/n. Its mean is wrong by
-# 1/sqrt(n) SD, which a sum collects. Set by simulation for one false alarm a year over all values: decisions/0040.
+# 1/sqrt(n) SD, which a sum collects. Set by simulation for one false alarm a year over all values: decisions/0060.
 SMALL_H, SMALL_H_YOUNG = 5.55, 13.0
 LARGE_H, LARGE_H_YOUNG = 2.92, 6.0
 # A step of a wandering frequency does not last: one large one is what there is to find.
