@@ -120,11 +120,11 @@ def alignment(fast: bool) -> list[dict[str, float]]:
         for residual, lipid in ((0.5, 0.0), (5.0, 0.0), (20.0, 3.0))
     ]
     cells += [(snr, 2.0, 0.0, 20.0, 5.0) for snr in (3.0, 5.0)] + [(3.0, 2.0, 0.0, 0.0, 12.0)]
-    for snr, residual, lipid, spread, width in cells if not fast else cells[3:5]:
+    for cell, (snr, residual, lipid, spread, width) in enumerate(cells if not fast else cells[3:5]):
         per = []
         for seed in range(1 if fast else 6):
             scan = draw(
-                11000 + seed, snr=snr, residual=residual, lipid=lipid, spread_hz=spread, n_points=1024,
+                11000 + 100 * cell + seed, snr=snr, residual=residual, lipid=lipid, spread_hz=spread, n_points=1024,
                 dwell_time_s=5e-4, width_hz=width,
             )  # fmt: skip
             per.append(errors(scan, scan.chain()[0].refined(scan.shots)))

@@ -240,34 +240,42 @@ class ScanChain:
 
     # Alignment -----------------------------------------------------------------------------------------------------
 
-    def _align_all(self) -> None:
-        """Align everything so far from the beginning: at the start, and when the order of ON and OFF becomes known."""
+    def _align_all(self, *, ask: bool = True) -> None:
+        """Align everything so far from the beginning: at the start, and when the order of ON and OFF becomes known.
+
+        `ask` False: what each shot says of the order stands.
+        """
         self._aligners = {}
         done = [k for k in self._kept if k.fid is not None]
         for kept in done:
             kept.alignment = kept.aligned = kept.measure = None
-        if self.edited:
-            self._order.restart()
-            for kept in done:
-                self._ask_order(kept)
+        if self._linker is not None:
+            if ask:
+                self._order.ask_all(done, self._linker)
             self._order.decide(done)
-        for kept in done:
-            self._align(kept)
+        if self._band is None:
+            return
+        for condition in dict.fromkeys(k.condition for k in done):
+            members = self._members(condition)
+            aligner = self._aligners.setdefault(condition, Aligner(self._band))
+            aligner.add_many(
+                [k.fid for k in members if k.fid is not None],
+                [k.noise_sd for k in members],
+                [not k.is_dummy for k in members],
+            )
+            for position, kept in enumerate(members):
+                kept.position = position
+            self._update(members, aligner)
         self._weigh(done)
 
     def _align_new(self, kept: KeptShot) -> None:
         """Align one more shot."""
-        if self.edited:
-            self._ask_order(kept)
-            if self._order.decide([k for k in self._kept if k.fid is not None]):
-                self._align_all()
-                return
-        changed = self._align(kept)
-        self._weigh(changed)
-
-    def _ask_order(self, kept: KeptShot) -> None:
         if self._linker is not None:
             self._order.ask(kept, self._linker)
+            if self._order.decide([k for k in self._kept if k.fid is not None]):
+                self._align_all(ask=False)
+                return
+        self._weigh(self._align(kept))
 
     def _weigh(self, changed: list[KeptShot]) -> None:
         """Weights of the changed shots and their neighbours in time."""

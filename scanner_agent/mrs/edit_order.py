@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from scanner_agent.mrs import editing
 from scanner_agent.mrs.kept import KeptShot
@@ -22,28 +22,40 @@ class OrderFinder:
         self._common: Aligner | None = None
         self._asked: list[KeptShot] = []
 
-    def restart(self) -> None:
-        """Forget the common reference: all shots are asked anew."""
-        self._common, self._asked = None, []
+    def ask_all(self, shots: Sequence[KeptShot], linker: Linker) -> None:
+        """Forget what was and ask all these shots at once."""
+        self._common, self._asked = None, [k for k in shots if k.fid is not None]
+        if not self._asked or not editing.saturates_naa(self._edit_pulse_ppm):
+            return
+        self._common = Aligner(linker.coarse)
+        self._common.add_many(
+            [k.fid for k in self._asked if k.fid is not None],
+            [k.noise_sd for k in self._asked],
+            [not k.is_dummy for k in self._asked],
+        )
+        self._measure(range(len(self._asked)), linker)
 
     def ask(self, kept: KeptShot, linker: Linker) -> None:
-        """Measure NAA against creatine in one shot, over a reference common to ON and OFF."""
+        """Measure NAA against creatine in one shot more, over a reference common to ON and OFF."""
         if kept.fid is None or not editing.saturates_naa(self._edit_pulse_ppm):
             return
         if self._common is None:
-            self._common = Aligner(linker.coarse)
+            self._common, self._asked = Aligner(linker.coarse), []
         self._asked.append(kept)
-        changed = self._common.add(kept.fid, kept.noise_sd, not kept.is_dummy)
-        reference = self._common.reference
-        if reference is None or reference.weight <= 0:
+        self._measure(self._common.add(kept.fid, kept.noise_sd, not kept.is_dummy), linker)
+
+    def _measure(self, positions: Iterable[int], linker: Linker) -> None:
+        """Log-odds of the shots at these positions of the common aligner."""
+        reference = None if self._common is None else self._common.reference
+        if self._common is None or reference is None or reference.weight <= 0:
             return
-        for position in changed:
+        for position in positions:
             found = self._common.found[position]
-            other = self._asked[position]
-            if found is not None and other.fid is not None:
-                other.log_odds = editing.shot_log_odds(
-                    other.fid,
-                    other.noise_sd,
+            kept = self._asked[position]
+            if found is not None and kept.fid is not None:
+                kept.log_odds = editing.shot_log_odds(
+                    kept.fid,
+                    kept.noise_sd,
                     found,
                     reference.fid,
                     reference.noise_sd,

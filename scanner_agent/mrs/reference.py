@@ -182,6 +182,21 @@ class Aligner:
             changed += self._refresh(position)
         return changed
 
+    def add_many(self, fids: Sequence[NDArray[np.complex64]], sds: Sequence[float], joins: Sequence[bool]) -> None:
+        """Take several shots at once into an aligner that is still empty: as one by one, the start made only once."""
+        n_first = len(fids)
+        for i in range(len(fids)):
+            if joins[i] and sum(joins[: i + 1]) == START_SHOTS:
+                n_first = i + 1
+                break
+        self.fids, self.sds, self.joins = list(fids[:n_first]), list(sds[:n_first]), list(joins[:n_first])
+        self.found, self._member = [None] * n_first, [False] * n_first
+        joined = [i for i, flag in enumerate(self.joins) if flag]
+        if joined:
+            self._start(joined)
+        for i in range(n_first, len(fids)):
+            self.add(fids[i], sds[i], joins[i])
+
     def _start(self, joined: list[int]) -> None:
         fids, sds = [self.fids[i] for i in joined], [self.sds[i] for i in joined]
         self.reference, found = start_reference(fids, sds, self.band)
