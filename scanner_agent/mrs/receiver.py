@@ -30,7 +30,8 @@ _OTHER_LEVEL = 0.3
 # changes signal and noise alike; a dead channel lost more of its signal than of its noise, a noisy one has noise alone.
 _DEAD_RATIO, _NOISY_RATIO = 0.2, 9.0
 _DEAD_SNR, _NOISY_SNR = 0.8, 0.6
-_SILENT_RATIO = 1e-4
+# 20 dB less than the others is no gain that anybody sets, whatever signal is left; 40 dB less cannot be whitened.
+_LOST_RATIO, _SILENT_RATIO = 0.01, 1e-4
 _SHOT_NOISY_LOG, _SHOT_DEAD_LOG, _SHOT_SDS = float(np.log(4.0)), float(np.log(0.15)), 8.0
 
 
@@ -293,8 +294,9 @@ def faulty_channels(variance: NDArray[np.float64], pattern: NDArray[np.complexfl
     usual = float(np.median(snr[variance > 0]))
     snr = snr / usual if usual > 0 else np.ones(variance.size)
     found = {int(k): "dead: no noise" for k in np.flatnonzero(ratio <= _SILENT_RATIO)}
-    for k in np.flatnonzero((ratio > _SILENT_RATIO) & (ratio < _DEAD_RATIO) & (snr < _DEAD_SNR)):
-        found[int(k)] = f"dead: {100 * np.sqrt(ratio[k]):.0f} % of the usual noise and next to no signal"
+    lost = (ratio < _LOST_RATIO) | ((ratio < _DEAD_RATIO) & (snr < _DEAD_SNR))
+    for k in np.flatnonzero(lost & (ratio > _SILENT_RATIO)):
+        found[int(k)] = f"dead: {100 * np.sqrt(ratio[k]):.0f} % of the usual noise and little signal"
     for k in np.flatnonzero((ratio > _NOISY_RATIO) & (snr < _NOISY_SNR)):
         found[int(k)] = f"noisy: {np.sqrt(ratio[k]):.0f} times the usual noise"
     return found

@@ -83,9 +83,10 @@ def test_a_low_gain_is_no_fault_a_dead_and_a_noisy_channel_are() -> None:
     assert faulty_channels(*low) == {}
     variance[5], pattern[5] = 0.06, 0.01
     variance[9] = 30.0
+    variance[10], pattern[10] = 5e-4, 0.05
     variance[12] = 0.0
     found = faulty_channels(variance, pattern)
-    assert set(found) == {5, 9, 12}
+    assert set(found) == {5, 9, 10, 12}
     assert found[5].startswith("dead")
     assert found[9].startswith("noisy")
     assert found[12] == "dead: no noise"
