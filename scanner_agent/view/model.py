@@ -160,6 +160,8 @@ class ScanView:
         interval = self.shot_interval_s
         if self.ended or self.last_shot_at is None or interval is None:
             return None
+        if self.n_planned is not None and self.n_used + self.n_left_out >= self.n_planned:
+            return None  # all are here; only the word that it has ended is to come
         age = at - self.last_shot_at
         return age if age > interval + min(3.0, max(1.0, 0.5 * interval)) else None
 

@@ -119,6 +119,8 @@ def test_silence_is_told_within_three_seconds_of_when_a_shot_was_due() -> None:
     assert scan.last_shot_at is not None
     assert scan.shot_interval_s == pytest.approx(3.0)
     assert scan.silent_for_s(scan.last_shot_at + 4.0) is None
+    whole = after(ViewState(), results.snapshot(results.N_SHOTS), NOW).scans["scan-1"]
+    assert whole.silent_for_s(NOW + 1000) is None, "no shot is due any more"
     assert scan.silent_for_s(scan.last_shot_at + 6.0) == pytest.approx(6.0)
 
 
