@@ -66,8 +66,8 @@ def grafana_dashboard() -> dict[str, Any]:
             "{{scanner}} {{phantom}}",
         ),
         ("Standardised values (z)", "timeseries", f"{_PREFIX}z{chosen}", by_value),
-        ("Values", "timeseries", f"{_PREFIX}value{chosen}", by_value),
         ("Runs in the baseline", "timeseries", f"{_PREFIX}baseline_runs{chosen}", by_value),
+        ("$name", "timeseries", f"{_PREFIX}value{chosen}", "{{scanner}} {{coil}} {{phantom}}"),
     )
 
     def variable(name: str) -> dict[str, Any]:
@@ -88,6 +88,8 @@ def grafana_dashboard() -> dict[str, Any]:
             "id": number + 1, "title": title, "type": kind, "datasource": source, "gridPos": place,
             "targets": [{"refId": "A", "datasource": source, "expr": expression, "legendFormat": legend}],
             "fieldConfig": {"defaults": {}, "overrides": []}, "options": {},
+            # Every value has a unit of its own: a panel for each.
+            **({"repeat": "name", "repeatDirection": "h", "maxPerRow": 3} if title == "$name" else {}),
         }  # fmt: skip
 
     return {
