@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scanner_agent.errors import ProcessingError
 from scanner_agent.mrs.align import BRAIN_LINES_PPM, AlignBand, align_band
 from scanner_agent.mrs.averaging import AlignedShot, average_of
-from scanner_agent.mrs.coils import combine, saturated_channels
+from scanner_agent.mrs.coils import combine, refusal
 from scanner_agent.mrs.edit_order import OrderFinder
 from scanner_agent.mrs.frame import Frame, frame_of
 from scanner_agent.mrs.kept import KeptShot, estimate_of
@@ -27,12 +27,12 @@ from scanner_agent.mrs.signs import (
     sign_bands,
     strongest_line,
 )
+from scanner_agent.mrs.steps import steps_of
 from scanner_agent.mrs.water import water_reference
 from scanner_agent.mrs.weighing import pair_weights, weigh
 from scanner_agent.records import Shot, ShotKind
 
 _WATER_FWHM_PPM = 0.07
-_CLIPPED_SHARE = 0.01
 _FINAL_PASSES = 2
 
 __all__ = ["Average", "CoilReport", "EditOrder", "ScanChain", "ShotEstimate", "WaterReference"]
@@ -121,7 +121,7 @@ class ScanChain:
         )
         self._kept.append(kept)
         self._estimates.append(None)
-        kept.reason = self._refusal(data)
+        kept.reason = refusal(data, self._receiver.weights)
         if kept.reason is None:
             if self._receiver.frozen:
                 self._take(kept, data)
@@ -136,21 +136,6 @@ class ScanChain:
                 f"a frame has shape {data.shape}, the scan's header says ({self.n_coils}, {self.n_points})"
             )
         return np.ascontiguousarray(data, dtype=np.complex64)
-
-    def _refusal(self, data: NDArray[np.complexfloating]) -> str | None:
-        """Why a frame cannot be used at all."""
-        if not np.isfinite(data).all():
-            return "holds values that are not finite"
-        if not np.any(data):
-            return "all zero"
-        clipped = saturated_channels(data)
-        if clipped.any():
-            names = ", ".join(str(k) for k in np.flatnonzero(clipped)[:8])
-            weights = self._receiver.weights
-            share = 1.0 if weights is None else float(np.sum(np.abs(weights.pattern) ** 2 * clipped[weights.active]))
-            if share > _CLIPPED_SHARE:
-                return f"receiver clipped in channel {names}"
-        return None
 
     # From raw to combined ------------------------------------------------------------------------------------------
 
@@ -404,7 +389,7 @@ class ScanChain:
                 chain.add_noise(shot.data)
             elif shot.shot_kind is ShotKind.WATER_REFERENCE:
                 chain.add_water_reference(shot.data, shot.n_excitations)
-            elif chain._refusal(shot.data) is None:
+            elif refusal(shot.data, chain._receiver.weights) is None:
                 chain._receiver.learn_shot(shot.data)
                 learned = True
         if learned:
@@ -501,19 +486,12 @@ class ScanChain:
     @property
     def steps(self) -> tuple[str, ...]:
         """What was done to the data, in order, a phrase each."""
-        report = self.coil_report
-        made = [f"noise covariance from {report.noise_from}", f"coil weights (GLS) from {report.weights_from}"]
-        if self.n_coils == 1:
-            made = ["single channel, no coil combination"]
-        made += [f"channel {k} left out ({why})" for k, why in report.left_out.items()]
-        if self._eddy is not None:
-            made.append("eddy-current correction by the water reference's phase")
-        if self._late_water:
-            made.append("water reference came after the first shot: used in the last pass only")
-        low, high = self.align_ppm
-        made.append(f"maximum-likelihood alignment over {low:g}-{high:g} ppm" + (", last pass" if self._passes else ""))
-        made.append("robust weights by misfit and amplitude")
-        if self.edited and self.edit_order is not None:
-            over = "choline and inositol" if self.edit_shapes is None else "all lines of the basis set"
-            made.append(f"edit order from {self.edit_order.decided_from}, ON moved onto OFF over {over}")
-        return tuple(made)
+        return steps_of(
+            self.coil_report,
+            eddy_currents_corrected=self._eddy is not None,
+            late_water=self._late_water,
+            align_ppm=self.align_ppm,
+            last_pass=self._passes > 0,
+            order=self.edit_order if self.edited else None,
+            by_shapes=self.edit_shapes is not None,
+        )

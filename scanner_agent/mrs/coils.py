@@ -11,6 +11,8 @@ from scanner_agent.mrs.kernels import combined
 from scanner_agent.mrs.noise import whitener
 
 SATURATED_RUN = 6
+# A clipped channel with less than this part of the combined signal does no harm.
+_CLIPPED_SHARE = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,3 +159,18 @@ def saturated_channels(data: NDArray[np.complexfloating]) -> NDArray[np.bool_]:
             typical = np.sqrt(np.mean(part**2, axis=1))
             result |= (repeats >= SATURATED_RUN) & (np.abs(extreme) > 1.2 * typical) & (typical > 0)
     return result
+
+
+def refusal(data: NDArray[np.complexfloating], weights: CoilWeights | None) -> str | None:
+    """Why a frame (n_coils, n_points) cannot be used at all; None: it can."""
+    if not np.isfinite(data).all():
+        return "holds values that are not finite"
+    if not np.any(data):
+        return "all zero"
+    clipped = saturated_channels(data)
+    if clipped.any():
+        names = ", ".join(str(k) for k in np.flatnonzero(clipped)[:8])
+        share = 1.0 if weights is None else float(np.sum(np.abs(weights.pattern) ** 2 * clipped[weights.active]))
+        if share > _CLIPPED_SHARE:
+            return f"receiver clipped in channel {names}"
+    return None
