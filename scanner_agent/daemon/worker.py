@@ -250,6 +250,7 @@ class Worker:
 
     def _drop(self, work: _Work) -> None:
         work.reader.close()
+        work.pipeline = None  # it holds its shots by way of this work: a ring that the collector would find late
         del self._works[work.scan_id]
 
     def _results(self, work: _Work, record: Spooled) -> list[AnyRecord]:
