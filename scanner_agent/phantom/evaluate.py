@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import f as f_distribution
+from scipy.special import fdtri
 
 from scanner_agent.phantom.causes import Shift, likely_cause
 from scanner_agent.phantom.monitor import ALARM_RULES, BASELINE_RUNS, Course, watch
@@ -256,12 +256,6 @@ def _joint(charts: Mapping[str, Chart], segment: NDArray[np.int64]) -> Floats:
             before = np.clip(before, -_JOINT_CLIP, _JOINT_CLIP)
             centred = block - before.mean(axis=0)
             t2 = np.sum(centred * np.linalg.solve(np.cov(before.T), centred.T).T, axis=1)
-            limit = (
-                p
-                * (start + 1)
-                * (start - 1)
-                / (start * (start - p))
-                * f_distribution.isf(JOINT_PROBABILITY, p, start - p)
-            )
+            limit = p * (start + 1) * (start - 1) / (start * (start - p)) * fdtri(p, start - p, 1.0 - JOINT_PROBABILITY)
             joint[rows[start : start + _JOINT_BLOCK]] = t2 / limit
     return joint
