@@ -229,7 +229,7 @@ def repeatability(fast: bool) -> list[list[object]]:
     from scanner_agent.simulate.scan import ShotMaker
 
     runs = []
-    for seed in range(10 if fast else 200):
+    for seed in range(10 if fast else 100):
         # The scanner and its coils stay as they are from run to run: only the noise is new.
         fixed = simulate_phantom(seed=7, n_coils=4)
         maker = ShotMaker(f"repeat-{seed}", 40_000 + seed, 1.7e9, fixed.maker.parts)
