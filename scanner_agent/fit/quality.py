@@ -13,9 +13,10 @@ from scanner_agent.fit.start import OFFSET_PPM, StartValues
 from scanner_agent.fit.uncertainty import covariances
 from scanner_agent.fit.water_removal import WaterModel
 
-WRONG_MODEL_FQN, WRONG_MODEL_SHARE = 1.35, 0.015
+WRONG_MODEL_FQN, WRONG_MODEL_SHARE, PHANTOM_WRONG_MODEL_SHARE = 1.35, 0.015, 0.005
 """What the model cannot explain is more than noise, and more than this share (SD) of the tallest peak: LCModel's S/N
-would stay below 33 however many shots there were. Real spectra of good shims have 0.9-1.3 % (docs/measured.md)."""
+would stay below 33 however many shots there were. Real spectra of good shims have 0.9-1.3 % (docs/measured.md).
+A phantom's few lines are known better."""
 NO_SIGNAL_GAIN = 40.0
 PROBE_GAIN = 25.0
 """chi^2 of nine further non-negative terms in spectra that do not hold them: below 20 in 99 % (docs/measured.md)."""
@@ -148,7 +149,8 @@ def _flags(
     if abs(p.shared[SHIFT]) > 0.98 * OFFSET_PPM * prep.spectrometer_frequency_mhz:
         flags.append("offset_at_bound")
     unexplained = float(np.sqrt(max(quality - 1.0, 0.0)))
-    if quality > WRONG_MODEL_FQN and unexplained > WRONG_MODEL_SHARE * height:
+    share = PHANTOM_WRONG_MODEL_SHARE if prep.settings.phantom else WRONG_MODEL_SHARE
+    if quality > WRONG_MODEL_FQN and unexplained > share * height:
         flags.append("wrong_model")
     if gain_by_probes(problem, p, linear) > PROBE_GAIN * max(quality, 1.0):
         flags.append("macromolecules_missing")

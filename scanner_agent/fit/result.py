@@ -24,7 +24,7 @@ REMEDIES: dict[str, str] = {
     "not_converged": "the fit did not settle: collect more shots, check shim and water suppression",
     "mirrored_axis": "the spectrum fits better with its axis reversed: the data are conjugated, check the source",
     "offset_at_bound": "the referencing offset is at the edge of what is looked for: check the centre frequency",
-    "wrong_model": "the residual is far above noise, over 1.5 % of the tallest peak: basis, line shape or water is off",
+    "wrong_model": "far more than noise is left over, and much of the tallest peak: basis, line shape or water is off",
     "macromolecules_missing": "the data hold macromolecules that the fit was told to leave out: put them in",
     "macromolecules_differ": "macromolecules are wider or narrower than assumed: trust Glu, Gln and GABA less",
     "baseline_too_free": "the baseline takes what metabolites may have: check water suppression, lipids and basis",
