@@ -110,13 +110,32 @@ def start_reference(
     fids: Sequence[NDArray[np.complexfloating]], sds: Sequence[float], band: AlignBand
 ) -> tuple[Reference, list[Alignment | None]]:
     """Reference and alignments of the first shots of a scan."""
-    first = make_template(fids[0], sds[0], band)
-    found = [align_shot(fid, sd, first) for fid, sd in zip(fids, sds, strict=True)]
+    found = _first_alignments(fids, sds, band)
     if len(fids) > 1:
         for _ in range(_START_PASSES):
             found = of_unit_amplitude(align_mutually(fids, sds, found, band))
     found = of_unit_amplitude(found)
     return reference_from(fids, sds, _robust(found), band.dwell_time_s), found
+
+
+def _first_alignments(
+    fids: Sequence[NDArray[np.complexfloating]], sds: Sequence[float], band: AlignBand
+) -> list[Alignment | None]:
+    """All shots against the first of them on which most can be aligned; where each is too weak, against sums of them.
+
+    Shifts within a line's width and phases of some ten degrees cost a sum little.
+    """
+    found: list[Alignment | None] = [None] * len(fids)
+    for i, fid in enumerate(fids):
+        template = make_template(fid, sds[i], band)
+        found = [align_shot(other, sd, template) for other, sd in zip(fids, sds, strict=True)]
+        if 2 * sum(a is not None for a in found) > len(fids):
+            return found
+    weights = np.array(sds, dtype=np.float64) ** -2.0
+    total = np.sum([w * np.asarray(f, dtype=np.complex128) for w, f in zip(weights, fids, strict=True)], axis=0)
+    template = make_template(total / np.sum(weights), float(np.sum(weights) ** -0.5), band)
+    summed = [align_shot(fid, sd, template) for fid, sd in zip(fids, sds, strict=True)]
+    return summed if any(a is not None for a in summed) else found
 
 
 def _robust(found: Sequence[Alignment | None]) -> list[Alignment | None]:
@@ -164,7 +183,8 @@ class Aligner:
         self.found.append(None)
         self._member.append(False)
         joined = [i for i, flag in enumerate(self.joins) if flag]
-        if joins and len(joined) <= START_SHOTS:
+        # Shots too weak to begin on: more of them are waited for.
+        if joins and (len(joined) <= START_SHOTS or (self.template is None and len(joined) <= REFERENCE_SHOTS)):
             self._start(joined)
             return list(range(len(self.fids)))
         position = len(self.fids) - 1
