@@ -221,7 +221,9 @@ def _forecast(outcomes: Sequence[Outcome]) -> list[Rate]:
     failing = [o for o in of(outcomes, *PRESENT_FROM_START) if o.limits_met is False]
     half = [any(_says(s.verdict, s.findings) for s in o.steps[: (len(o.steps) + 1) // 2]) for o in failing]
     found.append(rate("will fail (cause from the start): told by half-time", half, ">= 0.95"))
-    passing = [o for o in outcomes if o.limits_met is True and o.scenario in NO_LATER_EVENT]
+    # A drift that spoils the editing is told by no limit.
+    calm = [o for o in of(outcomes, *NO_LATER_EVENT) if editing_offset_hz(o) < EDITING_WATCH_HZ]
+    passing = [o for o in calm if o.limits_met is True]
     found.append(rate("will pass: stopped", (o.stopped for o in passing), "<= 0.01"))
     return found
 
