@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from common import SHARED_DATA, table
+from common import ROOT, SHARED_DATA, table
 
 from scanner_agent.mrs.chain import ScanChain
 from scanner_agent.mrs.noise import noise_band, noise_samples
+from scanner_agent.mrs.water import without_water
 from scanner_agent.records import ShotKind
 from scanner_agent.sources import open_scan
 
@@ -34,10 +35,11 @@ def real(_fast: bool) -> list[dict[str, float]]:
         shots = np.array([np.conj(weights) @ s for s in raw]) * eddy
         if aligned:
             shots = shots * np.array(turns)
-        spectra = np.fft.fft(shots)
         mean = np.fft.fft(np.mean(shots, axis=0))
-        # Noise from the scatter of the shots about their mean, off the signals: nothing that repeats counts as noise.
-        quiet = (ppm > 6) & (ppm < 20)
+        # Noise from the scatter of the shots about their mean, far off the signals: nothing that repeats counts as
+        # noise. Of shots that are not aligned, so that the foot of the water line counts alike.
+        quiet = (ppm > 10) & (ppm < 22)
+        spectra = np.fft.fft(np.array([np.conj(weights) @ s for s in raw]) * eddy)
         thermal = np.sqrt(
             np.sum(np.abs(spectra - spectra.mean(axis=0))[:, quiet] ** 2) / (len(raw) - 1) / quiet.sum() / 2
         )
@@ -91,4 +93,71 @@ def real(_fast: bool) -> list[dict[str, float]]:
     ]
     print("\nReal 7 T water, 32 coils: first point / noise; water FWHM", round(many.water.fwhm_hz, 2), "Hz")
     print(table(["", "S/N"], more))
+    philips = philips_dynamics()
+    draw_real(h.dwell_time_s, h.spectrometer_frequency_mhz, chain, *philips)
     return [{"name": str(n), "snr": float(s)} for n, s in rows + more]
+
+
+def philips_dynamics() -> tuple[float, float, ScanChain]:
+    """Frequency track of the 16 real Philips dynamics, of 8 excitations each; water is ten times the largest line."""
+    source = open_scan(SHARED_DATA / "real" / "philips_3t_press55_dynamics" / "dynamics.dcm")
+    h = source.header
+    chain = ScanChain(h.n_coils, h.n_points, h.dwell_time_s, h.spectrometer_frequency_mhz, phantom=True)
+    chain = chain.refined(source.shots)
+    estimates = [e for e in chain.estimates if e.frequency_hz is not None]
+    print("\nReal Philips dynamics:", len(estimates), "of", len(chain.estimates), "frames aligned")
+    for name in (
+        "frequency_hz",
+        "frequency_sd_hz",
+        "phase_deg",
+        "phase_sd_deg",
+        "residual_water",
+        "water_frequency_hz",
+    ):
+        print(name, np.round([getattr(e, name) for e in estimates], 2))
+    if chain.water is not None:
+        print(
+            "water frames:",
+            chain.water.n_shots,
+            "FWHM",
+            chain.water.fwhm_hz,
+            "at Hz",
+            round(chain.water.frequency_hz, 2),
+        )
+    return h.dwell_time_s, h.spectrometer_frequency_mhz, chain
+
+
+def draw_real(
+    dwell_7t_s: float, f0_7t: float, chain_7t: ScanChain, dwell_s: float, f0: float, chain: ScanChain
+) -> None:
+    """Tracks and average spectra of both scans to out/chain_real.png."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(2, 3, figsize=(13, 6), layout="constrained")
+    rows = (
+        ("7 T STEAM, 4 coils, 16 shots", dwell_7t_s, f0_7t, chain_7t),
+        ("3 T Philips, 16 dynamics", dwell_s, f0, chain),
+    )
+    for (name, dt, mhz, scan), (track, phase, spectrum) in zip(rows, axes, strict=True):
+        known = [e for e in scan.estimates if e.frequency_hz is not None]
+        index = [e.shot_index + 1 for e in known]
+        track.errorbar(index, [e.frequency_hz for e in known], [e.frequency_sd_hz for e in known], fmt=".-")
+        phase.errorbar(index, [e.phase_deg for e in known], [e.phase_sd_deg for e in known], fmt=".-")
+        for part, unit in ((track, "frequency, Hz"), (phase, "phase, degrees")):
+            part.set(title=name, xlabel="shot", ylabel=unit)
+        fid = scan.average().fids["main"]
+        ppm = 4.65 - np.fft.fftshift(np.fft.fftfreq(fid.size, dt)) / mhz
+        values = np.fft.fftshift(np.fft.fft(without_water(fid, dt, mhz)))
+        shown = (ppm > 0) & (ppm < 4.4)
+        # In the phase of the line at 2 ppm, over what lies on either side of it.
+        at = int(np.argmax(np.abs(values) * (np.abs(ppm - 2.0) < 0.08)))
+        flanks = (np.abs(np.abs(ppm - ppm[at]) - 0.12) < 0.02).nonzero()[0]
+        line = values[at] - np.mean(values[flanks])
+        spectrum.plot(ppm[shown], np.real(values[shown] * np.exp(-1j * np.angle(line))))
+        spectrum.set(title="average, water removed", xlabel="ppm", xlim=(4.4, 0), yticks=[])
+    path = ROOT / "out" / "chain_real.png"
+    path.parent.mkdir(exist_ok=True)
+    figure.savefig(path, dpi=110)
