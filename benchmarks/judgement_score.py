@@ -141,7 +141,8 @@ def _movement(outcomes: Sequence[Outcome]) -> list[Rate]:
     found.append(rate("motion_step: delay at most 3 shots", (d <= 3 for d in delays), ">= 0.5"))
     bursts = of(outcomes, "motion_burst")
     found.append(rate("motion_burst: found", (o.finding("motion_during_scan") is not None for o in bursts), ">= 0.97"))
-    bad, good = [], []
+    bad: list[bool] = []
+    good: list[bool] = []
     for o in bursts:
         for shot, damaged in enumerate(o.truth["shots"]["damaged"]):
             (bad if damaged else good).append(shot in o.left_out)
