@@ -43,7 +43,7 @@ from scanner_agent.daemon.triggers import TriggerBook
 from scanner_agent.durable import private_directory, spool_errors
 from scanner_agent.errors import SpoolError
 from scanner_agent.records import Health, Placement, Trigger
-from scanner_agent.scan_protocol import load_protocols
+from scanner_agent.scan_protocol import load_protocols, shipped_protocols
 from scanner_agent.spool import Spool
 from scanner_agent.wire.codec import encode_reply
 from scanner_agent.wire.control import ControlReply, encode_control_reply
@@ -67,6 +67,7 @@ class Ingest:
         self._config = config
         self.instance = secrets.token_hex(8)
         own = load_protocols(config.protocol_directories)
+        shipped_protocols()  # read and kept now: files that change under a running daemon must not end it later
         self._state = private_directory(config.state)
         self._lock = _lock(self._state)
         self.spool = Spool(self._state / "spool")
