@@ -12,7 +12,9 @@ from scanner_agent.mrs.align import AlignBand, Alignment, Template, align_shot, 
 from scanner_agent.mrs.kernels import rotated
 
 START_SHOTS, REFERENCE_SHOTS = 8, 32
-_START_PASSES, _LAST_SHOTS, _REFRESH_PER_SHOT = 2, 8, 2
+_START_PASSES, _REFRESH_PER_SHOT = 2, 2
+# Shots on either side whose median frequency is where a shot is looked for: fewer stray by more than the range.
+_NEAR_SHOTS = 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,7 +192,7 @@ class Aligner:
         position = len(self.fids) - 1
         if self.template is None:
             return []
-        found = align_shot(fid, sd, self.template, self._expected())
+        found = align_shot(fid, sd, self.template, self._expected(position))
         self.found[position] = found
         changed = [position]
         if self.reference is not None and self.reference.n_shots < REFERENCE_SHOTS:
@@ -237,10 +239,11 @@ class Aligner:
             reference = reference.plus(self.fids[position], self.sds[position], found, self.band.dwell_time_s, -1)
         return reference if reference.n_shots > 0 and reference.weight > 0 else None
 
-    def _expected(self) -> float:
-        """Frequency to be expected of the next shot, Hz: the median of the last eight."""
-        last = [a.frequency_hz for a in self.found[-_LAST_SHOTS - 1 :] if a is not None]
-        return float(np.median(last)) if last else 0.0
+    def _expected(self, i: int) -> float:
+        """Frequency to be expected of a shot, Hz: the median of its neighbours'. Its own would keep an outlier."""
+        near = [*self.found[max(0, i - _NEAR_SHOTS) : i], *self.found[i + 1 : i + 1 + _NEAR_SHOTS]]
+        known = [a.frequency_hz for a in near if a is not None]
+        return float(np.median(known)) if known else 0.0
 
     def _welcome(self, found: Alignment) -> bool:
         members = [a for a, m in zip(self.found, self._member, strict=True) if m and a is not None]
@@ -263,12 +266,12 @@ class Aligner:
             return
         dt = self.band.dwell_time_s
         if not self._member[i]:
-            self.found[i] = align_shot(self.fids[i], self.sds[i], self.template, old.frequency_hz)
+            self.found[i] = align_shot(self.fids[i], self.sds[i], self.template, self._expected(i))
             return
         others = reference.plus(self.fids[i], self.sds[i], old, dt, -1)
         if others.n_shots < 1:
             return
-        found = align_shot(self.fids[i], self.sds[i], others.template(self.band), old.frequency_hz)
+        found = align_shot(self.fids[i], self.sds[i], others.template(self.band), self._expected(i))
         if found is not None:
             self.found[i] = found
             self.reference = others.plus(self.fids[i], self.sds[i], found, dt)

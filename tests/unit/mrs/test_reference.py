@@ -55,3 +55,17 @@ def test_shots_at_once_are_as_shots_one_by_one():
     many.add_many(list(fids), [1.0] * 12, joins)
     assert [a.frequency_hz for a in one.found] == [a.frequency_hz for a in many.found]
     assert one.reference.weight == many.reference.weight
+
+
+def test_shots_that_stray_widely_are_found_again():
+    # Up to twenty hertz either way from shot to shot: the median of a few shots alone is too far from some of them.
+    rng = np.random.default_rng(3)
+    fids, shift = _shots(60, 0.6, seed=3)
+    far = rng.uniform(-20.0, 20.0, size=60)
+    fids = (fids * np.exp(2j * np.pi * far[:, None] * T)).astype(np.complex64)
+    aligner = _aligner()
+    for fid in fids:
+        aligner.add(fid, 0.6, True)
+    aligner.finish([True] * 60, 2)
+    error = np.array([a.frequency_hz for a in aligner.found]) - shift - far
+    assert np.abs(error - np.median(error)).max() < 3.0
