@@ -4,7 +4,7 @@
 
 All on 127.0.0.1, in a folder of its own; all campaigns if none is named. `real…`: with the real pipeline instead of
 a small one. `--fast`: a tenth or less of each; COUNT=N in the environment: so many scans (kills) in `network`,
-`realsoak` and `real`.
+`realsoak` and `real`; SEED=N: other moments of the kills in `real`.
 
 `network` on a loopback where the kernel drops packets (netem, or without it a queue that is too short):
 
@@ -79,7 +79,7 @@ def kill(folder: Path, fast: bool) -> dict[str, Any]:
 
 def real(folder: Path, fast: bool) -> dict[str, Any]:
     """Kills of the real daemon with the real pipeline; reports against an uninterrupted run in this process."""
-    outcome = kill_real(folder, _count(6 if fast else 60), seed=5)
+    outcome = kill_real(folder, _count(6 if fast else 60), seed=int(os.environ.get("SEED", "5")))
     result = {
         "kills": dict(outcome.kills),
         "of these while the worker was ready": outcome.at_work,
