@@ -11,7 +11,7 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from scanner_agent.durable import spool_errors
 from scanner_agent.errors import SpoolError
@@ -73,6 +73,11 @@ class AuditLog:
         self.head = Head(self.head.lines + 1, str(line["hash"]))
         return self.head
 
+    def last(self, event: str) -> dict[str, Any] | None:
+        """The newest line of an event, if it is among the newest lines (16 KiB)."""
+        lines = (_parsed(raw) for raw in reversed(_newest_lines(self.path)))
+        return next((line for line in lines if line is not None and line.get("event") == event), None)
+
     def close(self) -> None:
         """Close the file."""
         os.close(self._fd)
@@ -80,14 +85,27 @@ class AuditLog:
 
 def read_head(path: Path) -> Head:
     """Head of a record that another process may be writing; (0, zeros) for an empty or absent one."""
+    lines = _newest_lines(path)
+    line = _parsed(lines[-1]) if lines else None
+    return Head(int(line["n"]), str(line["hash"])) if line is not None else Head(0, _FIRST)
+
+
+def _newest_lines(path: Path) -> list[bytes]:
+    """The last 16 KiB in whole lines, oldest first (the first may lack its beginning)."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - _TAIL_BYTES))
-            lines = file.read().split(b"\n")[:-1]
-        line = json.loads(lines[-1]) if lines else None
-    except (FileNotFoundError, ValueError):
-        line = None
-    return Head(int(line["n"]), str(line["hash"])) if isinstance(line, dict) else Head(0, _FIRST)
+            return file.read().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return []
+
+
+def _parsed(raw: bytes) -> dict[str, Any] | None:
+    try:
+        line = json.loads(raw)
+    except ValueError:
+        return None
+    return line if isinstance(line, dict) else None
 
 
 def verify(path: Path, known: Head | None = None) -> str | None:

@@ -69,13 +69,21 @@ class Outcome:
             occasion = Occasion(entry.scan_id, visit_id, mode, at=entry.at, now=time.time())
             self._triggers.consider(record, occasion)
         if isinstance(record, ScanReport):
-            verdict, advice = record.verdict.value, record.advice.value
+            self._audit_verdict(entry, record)
+            self._facts.pop(entry.scan_id, None)
+
+    def _audit_verdict(self, entry: Entry, report: ScanReport) -> None:
+        """Once also when the daemon is killed: the cursor is noted at once, so only the newest line can come again."""
+        newest = self._audit.last("verdict")
+        if newest is None or (newest["scan_id"], newest["cursor"]) != (entry.scan_id, entry.cursor):
+            verdict, advice = report.verdict.value, report.advice.value
             head = self._audit.add(
                 "verdict", scan_id=entry.scan_id, verdict=verdict, advice=advice, cursor=entry.cursor
             )
             # Into the system's journal too: there it is out of reach of who rewrites the audit file.
             log.info("scan %s: %s; audit line %d, head %s", entry.scan_id, verdict, head.lines, head.hash)
-            self._facts.pop(entry.scan_id, None)
+        self._triggers.cursor = entry.cursor
+        self.note()
 
     def _fact(self, scan_id: str, result: Assessment | ScanReport | Placement) -> tuple[str | None, str]:
         """Visit and trigger mode of a scan; read back from the spool after a restart in mid-scan."""

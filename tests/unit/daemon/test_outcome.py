@@ -39,3 +39,32 @@ def test_each_verdict_is_audited_once_and_its_head_goes_to_the_system_s_journal(
     assert verify(audit.path, head) is None
     audit.path.write_bytes(audit.path.read_bytes().splitlines(keepends=True)[0])
     assert "the tail was cut" in (verify(audit.path, head) or "")
+
+
+def test_a_verdict_is_audited_once_though_the_daemon_is_killed_after_it(tmp_path: Path) -> None:
+    journal = JournalWriter(tmp_path / "journal")
+    ends: list[int] = []
+    for name in ("one", "two"):
+        scan = live.header(name)
+        journal.append(name, 1, [(1, scan), (2, faults.uninterrupted(scan, 2))])
+        ends.append(journal.cursor)
+    journal.close()
+    counts = []
+    for known in (ends[0], ends[1], ends[1]):  # each time as after a kill: nothing is closed in order
+        audit = AuditLog(tmp_path / "audit.jsonl")
+        Outcome(tmp_path, TriggerBook(tmp_path / "triggers.log", audit, TriggerRules()), audit).follow(known)
+        counts.append(audit.head.lines)
+    assert counts == [1, 2, 2]
+
+
+def test_a_verdict_whose_cursor_was_not_noted_is_not_audited_again(tmp_path: Path) -> None:
+    journal = JournalWriter(tmp_path / "journal")
+    scan = live.header("one")
+    journal.append("one", 1, [(1, scan), (2, faults.uninterrupted(scan, 2))])
+    journal.close()
+    for number in range(2):  # killed between the line and the cursor: the book of the second is as if never written
+        audit = AuditLog(tmp_path / "audit.jsonl")
+        book = TriggerBook(tmp_path / f"triggers-{number}.log", audit, TriggerRules())
+        Outcome(tmp_path, book, audit).follow(journal.cursor)
+        audit.close()
+    assert audit.head.lines == 1
