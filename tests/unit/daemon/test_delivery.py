@@ -167,11 +167,13 @@ def test_a_webhook_whose_answer_trickles_in_fails_in_time(secret: str) -> None:
         thread = threading.Thread(target=trickle, args=(server,))
         thread.start()
         begin = time.monotonic()
-        with pytest.raises(SinkError):
-            Webhook(f"http://127.0.0.1:{server.getsockname()[1]}/", secret).deliver(active(), 0.3)
-        assert time.monotonic() - begin < 10
-        stopping.set()
-        thread.join()
+        try:
+            with pytest.raises(SinkError):
+                Webhook(f"http://127.0.0.1:{server.getsockname()[1]}/", secret).deliver(active(), 0.3)
+            assert time.monotonic() - begin < 10
+        finally:
+            stopping.set()
+            thread.join()
 
 
 @pytest.mark.parametrize("url", ["http://example.org/", "ftp://127.0.0.1/", "nonsense"])
