@@ -43,6 +43,8 @@ _CONSEQUENCES = {
     FindingKind.COIL_FAULT: {FindingKind.LOW_SNR},
     FindingKind.VOXEL_DISPLACED: {FindingKind.POOR_SHIM, FindingKind.LOW_SNR},
     FindingKind.POOR_SHIM: {FindingKind.LOW_SNR},
+    # The S/N of the limits is a peak over what the fit leaves, and fat leaves much.
+    FindingKind.LIPID_CONTAMINATION: {FindingKind.LOW_SNR},
 }
 
 

@@ -61,6 +61,7 @@ class Scan:
     percent_sd_end: float = 10.0
     fit_quality: float = 1.5
     offset_hz: float = 0.0
+    lipid_ratio: float = 0.1
     context: ScanContext = field(default_factory=lambda: ScanContext(water_fwhm_hz=8.0, water_frequency_hz=0.0))
     seed: int = 0
 
@@ -98,7 +99,7 @@ class Scan:
             fit_quality=1.0 + (q_end - 1.0) * n / total,
             frequency_offset_hz=self.offset_hz + float(np.median(frequency)) * 0.0,
             residual_water_ratio=1.0,
-            lipid_ratio=0.1,
+            lipid_ratio=self.lipid_ratio,
             subtraction_artefact=0.02,
         )
 

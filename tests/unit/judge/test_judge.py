@@ -83,6 +83,14 @@ def test_low_snr_is_stopped_and_a_little_low_is_extended() -> None:
     assert 0 < end.extend_shots <= 32
 
 
+def test_fat_that_spoils_the_sn_comes_before_the_sn() -> None:
+    live, end = judged(still_scan(6, snr_end=4.0, percent_sd_end=40.0, lipid_ratio=2.0))
+    for judgement in (live[20], end):
+        assert judgement.verdict == Verdict.STOP
+        assert [f.kind for f in judgement.findings][:2] == [FindingKind.LIPID_CONTAMINATION, FindingKind.LOW_SNR]
+        assert judgement.advice == Advice.REPRESCRIBE
+
+
 def test_displacement_needs_two_signs_and_is_never_called_proven() -> None:
     offset_only = still_scan(8, offset_hz=15.0)
     _, end = judged(offset_only)
