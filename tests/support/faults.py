@@ -119,6 +119,19 @@ def worker_pid(daemon: live.Daemon) -> int | None:
     return None
 
 
+def kill_some(daemon: live.Daemon, rng: random.Random, kills: Counter[str]) -> bool:
+    """`kill -9` of ingest, worker or both, counted by its name; whether the daemon has to be started again."""
+    target = rng.choice(("ingest", "worker", "both"))
+    worker = worker_pid(daemon)
+    kills[target] += 1
+    if target != "ingest" and worker is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
+    if target != "worker":
+        daemon.kill()
+    return target != "worker"
+
+
 def first_answer_s(daemon: live.Daemon) -> float:
     """Start the daemon; seconds until it acknowledges a scan, which is then ended."""
     began = time.monotonic()
@@ -161,14 +174,7 @@ def kill_campaign(folder: Path, n_kills: int, *, n_senders: int = 3, seed: int =
     try:
         for _ in range(n_kills):
             done.wait(rng.uniform(0.02, 0.6))
-            target = rng.choice(("ingest", "worker", "both"))
-            worker = worker_pid(daemon)
-            outcome.kills[target] += 1
-            if target != "ingest" and worker is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(worker, signal.SIGKILL)
-            if target != "worker":
-                daemon.kill()
+            if kill_some(daemon, rng, outcome.kills):
                 outcome.restart_s.append(first_answer_s(daemon))
         done.set()
         for thread in threads:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import signal
 import sys
 import threading
 import time
@@ -23,7 +22,7 @@ from scanner_agent.records import Assessment, EndStatus, ScanEnd, ScanHeader, Sc
 from scanner_agent.simulate import simulate_scan
 from scanner_agent.wire import ControlClient, ShotSender, Subscriber, wait_for_report
 from tests.support import live
-from tests.support.faults import first_answer_s, send_scan, worker_pid
+from tests.support.faults import first_answer_s, kill_some, send_scan, worker_pid
 
 COMMAND = (sys.executable, "-m", "scanner_agent", "run", "--config")
 _SCENARIOS = ("motion_step", "still", "drift", "coil_dead")
@@ -129,14 +128,7 @@ def kill_real(folder: Path, n_kills: int, *, n_senders: int = 4, seed: int = 0, 
             else:  # while it starts, loads or catches up
                 done.wait(rng.uniform(0.05, 2.0))
             assert not failures, failures
-            target = rng.choice(("ingest", "worker", "both"))
-            worker = worker_pid(daemon)
-            outcome.kills[target] += 1
-            if target != "ingest" and worker is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(worker, signal.SIGKILL)
-            if target != "worker":
-                daemon.kill()
+            if kill_some(daemon, rng, outcome.kills):
                 daemon.start()
         done.set()
         for thread in threads:
