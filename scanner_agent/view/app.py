@@ -172,6 +172,8 @@ class WatchApp(App[int]):
 
     def redraw(self) -> None:
         """Bring every block up to date; cheap when nothing changed within the second."""
+        if not self.is_running:  # a tick while the application ends, when its blocks are being taken down
+            return
         if self._until is not None and self._until(self._latest()):
             self.exit()
             return
@@ -231,14 +233,14 @@ class WatchApp(App[int]):
             self._draw_plots(scan)
 
     def _draw_plots(self, scan: ScanView | None) -> None:
-        blocks = {block.id: block for block in self.query(Block)}  # none while the application ends
+        if not self.is_running:
+            return
         for name, plot in (("spectrum", self._spectrum), ("shots", self._shots)):
-            block = blocks.get(name)
-            if block is not None and block.display and block.size.width >= 20 and block.size.height >= 4:
+            block = self._block(name)
+            if block.display and block.size.width >= 20 and block.size.height >= 4:
                 text = plot(scan, *block.size) if scan is not None else ""
                 block.show(Text.from_ansi(text or _EMPTY, no_wrap=True))
-        if "table" in blocks:
-            blocks["table"].show(_table(scan) if scan is not None else _EMPTY)
+        self._block("table").show(_table(scan) if scan is not None else _EMPTY)
 
     def _spectrum(self, scan: ScanView, width: int, height: int) -> str:
         if not scan.parts:

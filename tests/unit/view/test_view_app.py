@@ -14,7 +14,7 @@ from textual.containers import Vertical
 from textual.widgets import Input
 
 from scanner_agent.records import Advice, TriggerState
-from scanner_agent.view.app import Block, WatchApp
+from scanner_agent.view.app import Block, PlotBlock, WatchApp
 from scanner_agent.view.model import Update, ViewState, after
 from scanner_agent.view.present import STATES, panel
 from tests.support import results
@@ -107,6 +107,17 @@ async def test_all_panes_at_once_where_there_is_room() -> None:
         text = screen_text(app)
         for part in ("Spectrum with", "frequency 4.7 Hz", "S/N", "± CRLB", "Limits", "Glu"):
             assert part in text
+
+
+async def test_what_comes_while_the_application_ends_is_not_drawn() -> None:
+    """The timer and a late resize may fire once more when the blocks are gone already."""
+    app = app_of(states()["watch"])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+    assert not app.query(Block)
+    app._drawn = ()
+    app.redraw()
+    app.on_plot_block_resized(PlotBlock.Resized())
 
 
 async def test_resizing_draws_anew() -> None:
