@@ -14,7 +14,7 @@ from common import table
 from numpy.typing import NDArray
 
 from scanner_agent.basis import load_basis
-from scanner_agent.fit import FitResult, FitSettings, fit_spectrum, gaussian_gaba, prepare
+from scanner_agent.fit import FitResult, FitSettings, fit_spectrum, gaba_unit_area, gaussian_gaba, prepare
 from scanner_agent.fit.macromolecules import edited_terms, gaussian_fid
 from scanner_agent.mrs.axes import WATER_PPM
 from scanner_agent.pipeline import start_pipeline
@@ -82,6 +82,7 @@ def edited(n: int) -> dict[str, Any]:
     prep = prepare(
         basis, SAMPLING.dwell_time_s, SAMPLING.n_points, SAMPLING.spectrometer_frequency_mhz, FitSettings(edited=True)
     )
+    unit = gaba_unit_area(basis)
     lines: list[list[object]] = []
     for snr in GABA_SNRS:
         found = []
@@ -90,7 +91,7 @@ def edited(n: int) -> dict[str, Any]:
             fid, truth = draw_edited(snr, 80_000 + k)
             r = fit_spectrum(fid, prep, **grid)
             flagged += bool(r.flags)
-            found.append(_errors(r, truth, gaussian_gaba(r, basis)))
+            found.append(_errors(r, truth, gaussian_gaba(r, unit)))
         lines.append([snr, *_summary(np.array(found)), flagged])
     head = ["GABA+ S/N", "bias%", "RMS%", "SD%", "Glx bias%", "RMS%", "SD%", "Gauss bias%", "RMS%", "flagged"]
     print(f"\nMEGA difference spectra of simulated voxels, aligned by the truth, {n} draws each (bias: median)")

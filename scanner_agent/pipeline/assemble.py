@@ -10,7 +10,6 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from scanner_agent.basis import BasisSet
 from scanner_agent.fit import FitResult, WaterScaling, gaussian_gaba, to_amounts
 from scanner_agent.judge import FitSummary, Judgement, ShotSigns
 from scanner_agent.mrs.axes import ppm_axis, spectrum
@@ -107,10 +106,10 @@ def quality(
     estimates: Iterable[ShotEstimate],
     *,
     repetition_time_s: float,
-    bases: Mapping[str, BasisSet],
+    gaba_unit: float | None,
     no_fit: str | None,
 ) -> Quality:
-    """The numbers of one average; each that is missing has its reason."""
+    """The numbers of one average; each that is missing has its reason. `gaba_unit`: see `gaba_unit_area`."""
     main = main_fit(fits)
     numbers = fit_numbers(fits, water)
     missing: dict[str, str] = {}
@@ -120,7 +119,7 @@ def quality(
     missing |= {name: reason for name, value in numbers.items() if value is None}
     difference = fits.get("difference")
     if difference is not None:
-        gaussian = gaussian_gaba(difference, bases.get("difference"), fits.get("off"))
+        gaussian = gaussian_gaba(difference, gaba_unit, fits.get("off"))
         numbers["gaba_gaussian_ratio_to_tCr"] = None if gaussian is None else gaussian.ratio_to_tCr
     numbers["water_fwhm_hz"] = None if water is None else water.fwhm_hz
     if water is None:

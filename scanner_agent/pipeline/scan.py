@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from scanner_agent import __version__
 from scanner_agent.basis import BasisSet
 from scanner_agent.errors import ProcessingError
-from scanner_agent.fit import FitResult, WaterScaling
+from scanner_agent.fit import FitResult, WaterScaling, gaba_unit_area
 from scanner_agent.judge import FitSummary, Judge, Judgement, ScanContext, metabolite_changes
 from scanner_agent.judge.forecast import check_limits
 from scanner_agent.mrs.chain import ScanChain
@@ -87,6 +87,7 @@ class ScanPipeline:
             edit_shapes=edit_shapes(header, basis),
         )
         self._fits = SpectrumFits(header, protocol, basis)
+        self._gaba_unit = gaba_unit_area(basis["difference"]) if basis and "difference" in basis else None
         self._judge = Judge(header, protocol)
         self._judgement: Judgement | None = None
         self._round: _Round | None = None
@@ -402,7 +403,7 @@ class ScanPipeline:
             self._chain.water,
             self._chain.estimates,
             repetition_time_s=self.header.repetition_time_s or self.protocol.repetition_time_s,
-            bases=self._basis or {},
+            gaba_unit=self._gaba_unit,
             no_fit=self._no_fit,
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
+from scipy.optimize import least_squares, nnls
 
 
 def nonnegative(gram: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -44,3 +44,30 @@ def cholesky(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def half_solved(factor: NDArray[np.float64], rows: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.linalg.solve(factor, rows.T).T)
+
+
+def three_gaussians(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """Centres and SDs (5,) of GABA+ and Glx, and the sum of squares: numerical derivatives, nothing eliminated ahead.
+
+    Begins and is bounded as the model is; ends only where nothing moves any more.
+    """
+    from_mean = x - x.mean()
+    turn = 2 * np.pi * from_mean / 10.48
+    background = np.stack([np.ones_like(x), from_mean, np.sin(turn), np.cos(turn) - 1.0], axis=1)
+
+    def misfit(p: NDArray[np.float64]) -> NDArray[np.float64]:
+        lines = np.exp(-0.5 * ((x[:, None] - p[:3]) / p[[3, 4, 4]]) ** 2)
+        design = np.concatenate([lines, background], axis=1)
+        return np.asarray(y - design @ np.linalg.lstsq(design, y, rcond=1e-8)[0])
+
+    found = least_squares(
+        misfit,
+        [3.02, 3.71, 3.79, 0.07, 0.03],
+        bounds=([2.97, 3.69, 3.77, 0.04, 0.01], [3.07, 3.73, 3.81, 0.15, 0.08]),
+        jac="3-point",
+        ftol=1e-15,
+        xtol=1e-15,
+        gtol=1e-15,
+        max_nfev=400,
+    )
+    return np.asarray(found.x), 2 * float(found.cost)

@@ -9,6 +9,7 @@ from scanner_agent.fit import (
     TissueFractions,
     WaterScaling,
     fit_spectrum,
+    gaba_unit_area,
     gaussian_gaba,
     to_amounts,
 )
@@ -58,7 +59,7 @@ def test_gaussian_model_agrees_with_the_fit_on_a_difference() -> None:
     off = make_fid(sets["off"], BRAIN, noise_sd=0.05, macromolecules={}, seed=3)
     off_fit = fit_spectrum(off, sets["off"], **GRID, settings=FitSettings())
     fit = fit_spectrum(difference, sets["difference"], **GRID, settings=FitSettings(edited=True))
-    gaba = gaussian_gaba(fit, sets["difference"], off_fit)
+    gaba = gaussian_gaba(fit, gaba_unit_area(sets["difference"]), off_fit)
     assert gaba is not None
     assert gaba.amount == pytest.approx(BRAIN["GABA"], rel=0.3)
     assert gaba.ratio_to_tCr == pytest.approx(BRAIN["GABA"] / 8.6, rel=0.3)

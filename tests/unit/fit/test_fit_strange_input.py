@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from scanner_agent.basis import load_basis
-from scanner_agent.fit import FitSettings, PreparedBasis, fit_spectrum, gaussian_gaba, prepare, to_amounts
+from scanner_agent.fit import (
+    FitSettings,
+    PreparedBasis,
+    fit_spectrum,
+    gaba_unit_area,
+    gaussian_gaba,
+    prepare,
+    to_amounts,
+)
 
 POINTS, DWELL, F0 = 1024, 0.0005, 123.2
 TIME = np.arange(POINTS) * DWELL
@@ -52,6 +60,6 @@ def test_strange_input_gives_a_finite_result(prep: PreparedBasis, kind: str, noi
         assert all(value is None or np.isfinite(value) for value in numbers.values())
     if result.amounts:
         to_amounts(result, "main")
-        gaussian_gaba(result, prep.basis)
+        gaussian_gaba(result, gaba_unit_area(prep.basis))
         again = fit_spectrum(fid, prep, dwell_time_s=DWELL, spectrometer_frequency_mhz=F0, start=result)
         assert np.all(np.isfinite(again.amplitudes))
