@@ -160,10 +160,16 @@ class JudgementSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """The same beyond it at S/N (LCModel) 1; falls with S/N."""
     forecast_fwhm_sd: Annotated[float, Meta(gt=0)]
     """SD of the log linewidth at S/N (LCModel) 1; falls with S/N."""
-    forecast_percent_sd_sd: Annotated[float, Meta(gt=0)]
-    """SD of the log %SD at S/N (LCModel) 1; falls with S/N."""
+    forecast_percent_sd_sd_least: Annotated[float, Meta(gt=0)]
+    """SD of the log %SD at the end at high S/N, while all is still to come."""
+    forecast_percent_sd_sd: Annotated[float, Meta(ge=0)]
+    """The same beyond it at S/N (LCModel) 1; falls with S/N."""
     forecast_percent_sd_power: Annotated[float, Meta(gt=0, le=1)]
     """Power of the S/N's growth that %SD falls by."""
+    forecast_percent_sd_usual: dict[str, Annotated[float, Meta(gt=0)]]
+    """By metabolite: %SD that is usual at an S/N (LCModel) of 1; falls with the same power."""
+    forecast_percent_sd_usual_sd: Annotated[float, Meta(gt=0)]
+    """SD of its log between scans."""
     forecast_subtraction_sd: Annotated[float, Meta(gt=0)]
     """SD of the log subtraction artefact, per square root of the log growth of the shots."""
     stop_probability: Annotated[float, Meta(gt=0, lt=0.5)]

@@ -153,10 +153,10 @@ def robust_centre(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def wrapped(angle: NDArray[np.float64]) -> NDArray[np.float64]:
     """Angles into (-pi, pi]."""
-    return np.asarray(np.angle(np.exp(1j * angle)))
+    return np.asarray(angle - 2.0 * np.pi * np.ceil((angle - np.pi) / (2.0 * np.pi)))
 
 
 def circular_mean(angle: NDArray[np.float64]) -> float:
     """Mean direction, radians; NaN without any."""
     known = angle[np.isfinite(angle)]
-    return float(np.angle(np.exp(1j * known).sum())) if len(known) else math.nan
+    return math.atan2(np.sin(known).sum(), np.cos(known).sum()) if len(known) else math.nan

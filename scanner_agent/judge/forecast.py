@@ -5,8 +5,10 @@ that the model does not explain (FQN above what is usual) stays. So
 
     S/N(n') = S/N(n) * sqrt((1 + e) / (n/n' + e)),   e = max(FQN - usual, 0) at n,
 
-and %SD falls a little more slowly (power 0.86 of it): a better S/N buys a more flexible baseline, which costs some
-(docs/measured.md). Logarithms are taken as normal; their SDs come from the protocol and are checked by simulation.
+and %SD falls more slowly, with a power of it that the protocol gives: a better S/N buys a more flexible baseline, which
+costs some, and what priors say of an amount they say at any S/N (docs/measured.md). The fit of few shots may hardly see
+a weak metabolite: where the protocol says what %SD is usual at an S/N, the two are weighed by their precision.
+Logarithms are taken as normal; their SDs come from the protocol and are checked by simulation.
 """
 
 from __future__ import annotations
@@ -64,24 +66,28 @@ def expect(
     # Of a mean of n' shots whose first n are known, the part 1 - n/n' is still to come.
     to_come = math.sqrt(max(1.0 - n_now / n_end, 0.0))
     ahead = math.sqrt(math.log(n_end / n_now))
+    snr_sd = (s.forecast_snr_sd_least + s.forecast_snr_sd / snr) * ahead
+    percent_sd_sd = (s.forecast_percent_sd_sd_least + s.forecast_percent_sd_sd / snr) * to_come
     match metric:
         case "snr_lcmodel":
-            sd = (s.forecast_snr_sd_least + s.forecast_snr_sd / snr) * ahead
-            return _expectation(fit.snr_lcmodel, growth, sd)
+            return _expectation(fit.snr_lcmodel, growth, snr_sd)
         case "snr_naa":
-            sd = (s.forecast_snr_sd_least + s.forecast_snr_sd / snr) * ahead
-            return _expectation(fit.snr_naa, math.sqrt(n_end / n_now), sd)
+            return _expectation(fit.snr_naa, math.sqrt(n_end / n_now), snr_sd)
         case "fwhm_hz" | "fwhm_ppm":
             value = fit.fwhm_hz if metric == "fwhm_hz" else fit.fwhm_ppm
             return _expectation(value, 1.0, s.forecast_fwhm_sd / snr * to_come)
         case "percent_sd_lcmodel":
             gain = growth**-s.forecast_percent_sd_power
-            return _expectation(
-                fit.percent_sd_lcmodel.get(metabolite or ""), gain, s.forecast_percent_sd_sd / snr * to_come
-            )
+            own = _expectation(fit.percent_sd_lcmodel.get(metabolite or ""), gain, percent_sd_sd)
+            usual = s.forecast_percent_sd_usual.get(metabolite or "")
+            if own is None or usual is None or fit.snr_lcmodel is None:
+                return own
+            at_end = (fit.snr_lcmodel * growth) ** -s.forecast_percent_sd_power
+            sd = math.hypot(s.forecast_percent_sd_usual_sd, s.forecast_percent_sd_power * snr_sd)
+            return _weighed(own, Expectation(usual * at_end, sd))
         case "percent_sd":
             gain = math.sqrt(n_now / n_end) ** s.forecast_percent_sd_power
-            return _expectation(fit.percent_sd.get(metabolite or ""), gain, s.forecast_percent_sd_sd / snr * to_come)
+            return _expectation(fit.percent_sd.get(metabolite or ""), gain, percent_sd_sd)
         case "subtraction_artefact":
             return _expectation(fit.subtraction_artefact, 1.0, s.forecast_subtraction_sd * ahead)
     return None
@@ -91,6 +97,13 @@ def _expectation(value: float | None, gain: float, log_sd: float) -> Expectation
     if value is None or not math.isfinite(value) or value <= 0:
         return None
     return Expectation(value * gain, log_sd)
+
+
+def _weighed(own: Expectation, usual: Expectation) -> Expectation:
+    """Both together, in logs and by their precision; at the end `own` alone, for then its SD is 0."""
+    share = usual.log_sd**2 / (usual.log_sd**2 + own.log_sd**2)
+    value = own.value**share * usual.value ** (1.0 - share)
+    return Expectation(value, own.log_sd * math.sqrt(share))
 
 
 def passing(limit: Limit, expectation: Expectation) -> float:

@@ -84,12 +84,17 @@ def learn_scatter(
     spread = _MAD_TO_SD * robust_centre(np.abs(residual))
     known = np.isfinite(residual).sum(axis=0)
     worth = settings.scatter_prior_shots
-    variance = (worth * expected**2 + known * np.nan_to_num(spread) ** 2) / (worth + known)
+    variance = (worth * expected**2 + known * _known(spread) ** 2) / (worth + known)
     sd = np.maximum(np.sqrt(variance), noise)
-    clipped = np.clip(np.nan_to_num(residual), -3 * sd, 3 * sd)
+    clipped = np.clip(_known(residual), -3 * sd, 3 * sd)
     lagged = (clipped[1:] * clipped[:-1]).sum(axis=0) / np.maximum((clipped**2).sum(axis=0), 1e-12)
     correlation = np.clip(lagged * known / (known + worth), 0.0, 0.8)
     return Scatter(sd, correlation)
+
+
+def _known(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """With 0 for NaN."""
+    return np.where(np.isnan(values), 0.0, values)
 
 
 def _robust_slope(centred: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -290,14 +295,14 @@ def _turn(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Change of the residual water's phase at each change point, radians, and its z; zeros where unknown."""
     known = np.isfinite(angle) & ~hit
-    pointer = np.where(known, np.exp(1j * np.nan_to_num(angle)), 0.0)
+    pointer = np.where(known, np.exp(1j * _known(angle)), 0.0)
     total = np.concatenate([[0.0], np.cumsum(pointer)])
     count = np.concatenate([[0], np.cumsum(known)])
     past, n_past = total[k] - total[start], count[k] - count[start]
     away = wrapped(_after(angle, k) - np.angle(past)[:, None])
     late = np.isfinite(away)
     n_late = late.sum(axis=1)
-    mean = np.angle(np.where(late, np.exp(1j * np.nan_to_num(away)), 0.0).sum(axis=1))
+    mean = np.angle(np.where(late, np.exp(1j * _known(away)), 0.0).sum(axis=1))
     size = np.sort(np.abs(away), axis=1)
     middle = np.take_along_axis(size, (np.maximum(n_late - 1, 0) // 2)[:, None], axis=1)[:, 0]
     # The smaller of the two: neither one wild shot nor a spread that averages to something makes a turn.

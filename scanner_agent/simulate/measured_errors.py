@@ -22,10 +22,10 @@ class Errors:
     lipid: tuple[float, float]
 
 
-# S/N: height of the tNAA singlets over the noise, from the plan. From 24 PRESS and 12 MEGA-PRESS scans of the line.
-PRESS = Errors((1.0, 0.6), (9.0, -0.75), (0.13, -0.65), (1.6, 0.0), (0.38, -0.35), (0.6, -0.75))
-OFF = Errors((1.4, 0.5), (17.0, -0.55), (0.21, -0.5), (3.2, 0.5), (0.71, -0.3), (1.1, -0.7))
-ON = Errors((1.6, 0.6), (22.0, -0.6), (0.28, -0.55), (5.0, 0.5), (0.71, -0.3), (1.1, -0.7))
+# S/N: height of the tNAA singlets over the noise, from the plan. From 64 PRESS and 24 MEGA-PRESS scans of the line.
+PRESS = Errors((0.93, 0.6), (9.0, -0.75), (0.13, -0.65), (2.0, 0.0), (0.38, -0.35), (0.6, -0.75))
+OFF = Errors((1.25, 0.5), (16.0, -0.55), (0.195, -0.5), (2.9, 0.5), (0.65, -0.3), (1.0, -0.7))
+ON = Errors((1.5, 0.6), (19.0, -0.6), (0.24, -0.55), (3.4, 0.5), (0.65, -0.3), (1.0, -0.7))
 # The signal chain's S/N of a shot counts what lies under NAA.
 CHAIN_SNR = {False: (1.5, 0.32), True: (1.08, 0.12)}
 MISFIT_SD, LOG_VARIANCE_SD = 0.083, 0.053
@@ -33,30 +33,34 @@ MISFIT_SD, LOG_VARIANCE_SD = 0.083, 0.053
 ECHO_SEEN, ECHO_CELLS = 0.85, 0.65
 # A Gaussian widening as the line's Lorentzian measure sees it.
 BROADENING_SEEN, BROADENING_IN_AMPLITUDE, BROADENING_IN_MISFIT = 0.6, 0.2, 2.0
-# %SD times LCModel's S/N at 6.3 Hz, and the power of the linewidth.
+# %SD (posterior, LCModel's scale) at S/N (LCModel) 1 and 6.3 Hz, its powers of the S/N and of the linewidth.
 PERCENT_SD_PRESS = {
-    "Glu": (82.6, 0.45),
-    "Glx": (70.5, 0.42),
-    "tNAA": (54.0, 0.55),
-    "tCho": (62.0, 0.62),
-    "Ins": (139.0, 0.48),
-    "tCr": (48.0, 0.53),
+    "Glu": (35.9, -0.67, -0.14),
+    "Glx": (27.4, -0.63, -0.08),
+    "tNAA": (15.3, -0.51, 0.09),
+    "tCho": (20.9, -0.59, -0.08),
+    "Ins": (44.5, -0.64, -0.12),
+    "tCr": (13.7, -0.52, -0.04),
 }
 PERCENT_SD_EDITED = {
-    "GABA+": (551.0, 1.0),
-    "Glx": (103.0, 0.3),
-    "tNAA": (49.0, 0.0),
-    "tCho": (71.0, 0.3),
-    "tCr": (52.0, 0.0),
+    "GABA+": (550.0, -1.08, 0.15),
+    "Glx": (71.0, -0.77, 0.25),
+    "tNAA": (8.1, -0.38, 0.17),
+    "tCho": (13.4, -0.46, 0.0),
+    "tCr": (12.0, -0.51, 0.0),
 }
-PLAN_PER_LCMODEL = {False: (1.72, -0.17), True: (2.07, 0.0)}
+PLAN_PER_LCMODEL = {False: (1.66, -0.09), True: (2.04, -0.12)}
 RESIDUAL_WATER_FIT = 0.5
 # Lipid as fitted over tNAA: in still heads, per amount at 0.8-1.8 ppm, and the SD of the logs.
 LIPID_FIT_LEAST, LIPID_FIT, LIPID_FIT_ERROR = 0.135, 1.25, (0.45, 0.35)
-SUBTRACTION = 7.5
+SUBTRACTION = 3.6
 # Log-likelihood by which the line believes the data against the labels of ON and OFF.
 SWAP_ODDS = 12.0
-SNR_FIT_ERROR, WIDTH_FIT_ERROR, PERCENT_SD_FIT_ERROR = 0.04, 0.9, 0.1
+# SDs of logs: S/N at tNAA 30 over the noise, width at 1; %SD of a scan against others; %SD on the way, at high S/N
+# and beyond it at S/N (LCModel) 1: the difference is far noisier than OFF, whose S/N this is.
+SNR_FIT_ERROR, WIDTH_FIT_ERROR = 0.075, 0.9
+PERCENT_SD_SCAN_ERROR = {False: 0.17, True: 0.22}
+PERCENT_SD_FIT_ERROR = {False: (0.14, 0.0), True: (0.0, 5.0)}
 
 
 def at(of: tuple[float, float], snr: float, width_hz: float) -> float:

@@ -34,6 +34,7 @@ from scanner_agent.simulate.measured_errors import (
     PERCENT_SD_EDITED,
     PERCENT_SD_FIT_ERROR,
     PERCENT_SD_PRESS,
+    PERCENT_SD_SCAN_ERROR,
     PLAN_PER_LCMODEL,
     PRESS,
     REFERENCE_WIDTH_HZ,
@@ -370,12 +371,14 @@ class SignModel:
         snr = snr_naa / (per_lcmodel[0] * (fwhm / REFERENCE_WIDTH_HZ) ** per_lcmodel[1]) / np.sqrt(quality / 1.1)
         snr *= float(np.exp(SNR_FIT_ERROR * error[1] * np.sqrt(30.0 / max(snr_naa, 3.0))))
         table = PERCENT_SD_EDITED if edited else PERCENT_SD_PRESS
+        least, at_snr_1 = PERCENT_SD_FIT_ERROR[edited]
+        of_scan, on_the_way = PERCENT_SD_SCAN_ERROR[edited], least + at_snr_1 / max(float(snr), 1.0)
         percent = {
-            name: c
-            / max(float(snr), 1e-3)
-            * (fwhm / REFERENCE_WIDTH_HZ) ** power
-            * float(np.exp(PERCENT_SD_FIT_ERROR * (self._scan_errors[2 + i] + 0.5 * error[2])))
-            for i, (name, (c, power)) in enumerate(table.items())
+            name: at_one
+            * max(float(snr), 1e-3) ** of_snr
+            * (fwhm / REFERENCE_WIDTH_HZ) ** of_width
+            * float(np.exp(of_scan * self._scan_errors[2 + i] + on_the_way * error[2]))
+            for i, (name, (at_one, of_snr, of_width)) in enumerate(table.items())
         }
         artefact = SUBTRACTION / max(float(snr), 1e-3) * float(np.exp(0.3 * error[2]))
         return FittedNumbers(

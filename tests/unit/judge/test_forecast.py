@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from scanner_agent.judge import FitSummary
 from scanner_agent.judge.forecast import check_limits, expect, forecast, probability_pass, shots_needed, snr_growth
@@ -69,3 +70,24 @@ def test_a_number_that_is_missing_is_told_and_gives_no_probability() -> None:
     checks = check_limits(replace(FIT, fwhm_ppm=None), PROTOCOL, None)
     assert [c.met for c in checks] == [True, None, True]
     assert forecast(None, PROTOCOL, 64, 64.0, 1.0, None).missing
+
+
+def test_a_metabolite_that_few_shots_hardly_show_is_forecast_from_the_s_n_as_well() -> None:
+    edited = load_protocol("mega_te68_3t").judgement
+    seen = {"percent_sd_lcmodel": {"GABA+": 90.0}}
+    few = replace(FIT, shots=frozenset(range(16)), n_effective=16.0, snr_lcmodel=9.0, **seen)
+    found = expect(few, "percent_sd_lcmodel", "GABA+", 320.0, edited)
+    alone = expect(few, "percent_sd_lcmodel", "GABA+", 320.0, structs.replace(edited, forecast_percent_sd_usual={}))
+    assert found is not None
+    assert alone is not None
+    usual = edited.forecast_percent_sd_usual["GABA+"] * (9.0 * math.sqrt(20.0)) ** -edited.forecast_percent_sd_power
+    assert min(usual, alone.value) < found.value < max(usual, alone.value)
+    assert found.log_sd < alone.log_sd
+    done = expect(few, "percent_sd_lcmodel", "GABA+", 16.0, edited)
+    assert done is not None
+    assert (done.value, done.log_sd) == (pytest.approx(90.0), 0.0)
+
+
+def test_what_is_usual_does_not_stand_in_for_a_fit() -> None:
+    edited = load_protocol("mega_te68_3t").judgement
+    assert expect(replace(FIT, percent_sd_lcmodel={}), "percent_sd_lcmodel", "GABA+", 320.0, edited) is None
