@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
 from rich.style import Style
 from rich.text import Text
 from textual.containers import Vertical
+from textual.pilot import Pilot
 from textual.widgets import Input
 
 from scanner_agent.records import Advice, TriggerState
@@ -34,9 +36,34 @@ def screen_text(app: WatchApp) -> str:
     return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in strips)
 
 
-async def settle(pilot: object) -> None:
-    for _ in range(3):
-        await pilot.pause()  # type: ignore[attr-defined]
+async def settle(pilot: Pilot[int]) -> None:
+    """Until the screen stays as it is.
+
+    Textual's own pause waits for a process that is idle; on a busy machine one that is kept waiting looks the same.
+    """
+    assert isinstance(pilot.app, WatchApp)
+    shown, n_same, deadline = "", 0, time.monotonic() + 20.0
+    while n_same < 3:
+        assert time.monotonic() < deadline, shown
+        await pilot.pause(0.01)  # longer than a resize waits for the next one
+        before, shown = shown, screen_text(pilot.app)
+        n_same = n_same + 1 if shown == before else 0
+
+
+async def press(pilot: Pilot[int], *keys: str) -> None:
+    """Each key when the one before has had its effect."""
+    for key in keys:
+        await pilot.press(key)
+        await settle(pilot)
+
+
+async def shows(pilot: Pilot[int], text: str) -> None:
+    """Until the text stands there, as it does for a while when something is told."""
+    assert isinstance(pilot.app, WatchApp)
+    deadline = time.monotonic() + 20.0
+    while text not in screen_text(pilot.app):
+        assert time.monotonic() < deadline, screen_text(pilot.app)
+        await pilot.pause(0.01)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -88,15 +115,12 @@ async def test_panes_by_key_where_only_one_fits() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         assert "Spectrum with" in screen_text(app)
-        await pilot.press("t")
-        await settle(pilot)
+        await press(pilot, "t")
         assert "frequency 4.7 Hz" in screen_text(app)
         assert "Spectrum with" not in screen_text(app)
-        await pilot.press("m")
-        await settle(pilot)
+        await press(pilot, "m")
         assert "± CRLB" in screen_text(app)
-        await pilot.press("s")
-        await settle(pilot)
+        await press(pilot, "s")
         assert "Spectrum with" in screen_text(app)
 
 
@@ -163,8 +187,7 @@ async def test_scans_are_chosen_by_key_and_the_latest_is_shown_first() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         assert screen_text(app).startswith("second")
-        await pilot.press("tab")
-        await settle(pilot)
+        await press(pilot, "tab")
         assert screen_text(app).startswith("scan-1")
 
 
@@ -194,8 +217,7 @@ async def test_freeze_holds_the_picture_while_the_state_goes_on() -> None:
         await settle(pilot)
         assert "FROZEN, now ■ STOP – f: go on" in screen_text(app)
         assert app.query_one("#banner").has_class("good")
-        await pilot.press("f")
-        await settle(pilot)
+        await press(pilot, "f")
         assert app.query_one("#banner").has_class("stop")
         assert "FROZEN" not in screen_text(app)
 
@@ -236,9 +258,8 @@ async def test_an_unchanged_state_is_not_drawn_again() -> None:
 
 async def test_it_ends_when_told() -> None:
     app = app_of(states()["ended"], until=lambda state: True)
-    async with app.run_test(size=(80, 24)) as pilot:
+    async with app.run_test(size=(80, 24)):
         app.redraw()
-        await settle(pilot)
     assert app.return_code == 0
 
 
@@ -247,7 +268,10 @@ async def test_what_ends_a_program_ends_the_view(key: str) -> None:
     app = app_of(states()["good"])
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
-        await pilot.press(key)
+        app.simulate_key(key)
+        deadline = time.monotonic() + 20.0
+        while app.return_code is None and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
     assert app.return_code == 0
 
 
@@ -297,14 +321,12 @@ async def test_a_key_opens_a_form_whose_answers_become_a_request(key: str) -> No
     app = app_of(with_proposal(), act=recorded.act)
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
-        await pilot.press(key)
-        await settle(pilot)
+        await press(pilot, key)
         fields = list(app.screen.query(Input))
         for field, text in zip(fields, typed.split("\n"), strict=True):
             field.value = text
         fields[-1].focus()
-        await pilot.press("enter")
-        await settle(pilot)
+        await press(pilot, "enter")
         assert recorded.calls == [expected]
         await asyncio.to_thread(recorded.told.join)
         assert app.query_one("#banner") is not None
@@ -316,8 +338,7 @@ async def test_a_form_shows_all_it_asks_and_is_no_larger(key: str, size: tuple[i
     app = app_of(with_proposal(), act=Recorded().act)
     async with app.run_test(size=size) as pilot:
         await settle(pilot)
-        await pilot.press(key)
-        await settle(pilot)
+        await press(pilot, key)
         fields = list(app.screen.query(Input))
         assert {field.region.height for field in fields} == {1}
         assert app.screen.query_one(Vertical).region.height <= 8 + 3 * len(fields)
@@ -333,8 +354,7 @@ async def test_keys_that_find_nothing_say_so() -> None:
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await settle(pilot)
         await pilot.press("a")
-        await pilot.pause(0.1)
-        assert "There is no scan yet." in screen_text(app)
+        await shows(pilot, "There is no scan yet.")
 
 
 async def test_who_has_seen_a_verdict_stands_there_until_it_changes() -> None:
@@ -343,8 +363,7 @@ async def test_who_has_seen_a_verdict_stands_there_until_it_changes() -> None:
     app = app_of(lambda: box[0], act=recorded.act)
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
-        await pilot.press("a", "j", "d", "enter")
-        await settle(pilot)
+        await press(pilot, "a", "j", "d", "enter")
         await asyncio.to_thread(recorded.told.join)
         app.redraw()
         await settle(pilot)
@@ -371,11 +390,9 @@ async def test_a_form_insists_on_initials_and_can_be_left() -> None:
     app = app_of(with_proposal(), act=recorded.act)
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
-        await pilot.press("a", "enter")
-        await settle(pilot)
+        await press(pilot, "a", "enter")
         assert "1 to 8 letters or digits" in screen_text(app)
-        await pilot.press("a", "b", "tab", "escape")
-        await settle(pilot)
+        await press(pilot, "a", "b", "tab", "escape")
         assert recorded.calls == []
         assert len(app.screen_stack) == 1
 
@@ -385,11 +402,9 @@ async def test_enter_goes_from_field_to_field_also_to_those_that_may_stay_empty(
     app = app_of(with_proposal(), act=recorded.act)
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
-        await pilot.press("r", "j", "d", "enter", "9", "enter")
-        await settle(pilot)
+        await press(pilot, "r", "j", "d", "enter", "9", "enter")
         assert "Type one of the numbers above" in screen_text(app)
-        await pilot.press("backspace", "2", "enter", "8", "enter")
-        await settle(pilot)
+        await press(pilot, "backspace", "2", "enter", "8", "enter")
         assert recorded.calls == [("request", ("scan-1", "jd", Advice.EXTEND, 8))]
         await asyncio.to_thread(recorded.told.join)
 
@@ -399,13 +414,10 @@ async def test_initials_are_remembered_and_a_refusal_is_told() -> None:
     app = app_of(with_proposal(), act=recorded.act)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await settle(pilot)
-        await pilot.press("a", "j", "d", "enter")
-        await settle(pilot)
+        await press(pilot, "a", "j", "d", "enter")
         await asyncio.to_thread(recorded.told.join)
-        await pilot.pause(0.1)
-        assert "the daemon says no" in screen_text(app)
-        await pilot.press("n")
-        await settle(pilot)
+        await shows(pilot, "the daemon says no")
+        await press(pilot, "n")
         assert app.screen.query_one("#field_initials", Input).value == "jd"
         assert app.focused is app.screen.query_one("#field_text", Input)
 
@@ -414,11 +426,9 @@ async def test_help_fits_the_smallest_terminal() -> None:
     app = app_of(states()["stop"])
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
-        await pilot.press("question_mark")
-        await settle(pilot)
+        await press(pilot, "question_mark")
         text = screen_text(app)
         assert "CANNOT JUDGE" in text
         assert "It advises; you decide." in text
-        await pilot.press("escape")
-        await settle(pilot)
+        await press(pilot, "escape")
         assert len(app.screen_stack) == 1
