@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import signal
 import socket
 import sqlite3
@@ -16,23 +17,22 @@ from pathlib import Path
 import numpy as np
 
 from scanner_agent.records import ScanHeader, Shot, ShotKind
-from scanner_agent.wire import ControlClient
+from scanner_agent.wire import ClientKeys, ControlClient
 
 DAEMON = Path(__file__).with_name("fake_daemon.py")
 
 
 def free_port() -> int:
-    """A port with two free ones after it."""
+    """A port with two free ones after it.
+
+    Below those that the system gives to outgoing connections: a client that looks for its daemon must not take the
+    daemon's own port while that is restarted.
+    """
     while True:
-        with socket.socket() as first:
-            first.bind(("127.0.0.1", 0))
-            port = int(first.getsockname()[1])
-            try:
-                for following in (port + 1, port + 2):
-                    with socket.socket() as other:
-                        other.bind(("127.0.0.1", following))
-            except OSError:
-                continue
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with contextlib.suppress(OSError), contextlib.ExitStack() as sockets:
+            for one in (port, port + 1, port + 2):
+                sockets.enter_context(socket.socket()).bind(("127.0.0.1", one))
             return port
 
 
@@ -65,6 +65,10 @@ class Daemon:
         assert self.process.stdout.readline().startswith(("listening", "ingest"))
         return self
 
+    def control(self, keys: ClientKeys | None = None) -> ControlClient:
+        """A client with more patience than a person has: a busy disk can hold up the daemon for seconds."""
+        return ControlClient(self.url, timeout_s=20.0, keys=keys)
+
     def kill(self) -> None:
         assert self.process is not None
         self.process.kill()
@@ -94,7 +98,7 @@ def running(folder: Path, extra: str = "", tables: str = "") -> Iterator[Daemon]
             daemon.stop()
 
 
-def eventually(check: Callable[[], bool], timeout_s: float = 20.0) -> None:
+def eventually(check: Callable[[], bool], timeout_s: float = 60.0) -> None:
     """Wait for something that no event announces."""
     deadline = time.monotonic() + timeout_s
     while not check():
@@ -102,8 +106,8 @@ def eventually(check: Callable[[], bool], timeout_s: float = 20.0) -> None:
         time.sleep(0.02)
 
 
-def wait_ready(daemon: Daemon, timeout_s: float = 20.0) -> None:
-    with ControlClient(daemon.url, timeout_s=20.0) as control:
+def wait_ready(daemon: Daemon, timeout_s: float = 60.0) -> None:
+    with daemon.control() as control:
         eventually(lambda: control.health().ready, timeout_s)
 
 

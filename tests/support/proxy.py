@@ -34,7 +34,7 @@ class TcpProxy:
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(port,), daemon=True)
         self._thread.start()
-        assert self._started.wait(5.0)
+        assert self._started.wait(20.0)
 
     def _run(self, port: int) -> None:
         asyncio.set_event_loop(self._loop)

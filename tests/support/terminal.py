@@ -101,7 +101,7 @@ class Terminal:
         """Type."""
         os.write(self._fd, keys.encode())
 
-    def read_until(self, done: Callable[[], bool], timeout_s: float = 20.0) -> bool:
+    def read_until(self, done: Callable[[], bool], timeout_s: float = 60.0) -> bool:
         """Read what is written until the screen is as wanted; False when the program ended or the time is over."""
         deadline = time.monotonic() + timeout_s
         while not done():

@@ -69,7 +69,8 @@ def test_spooled_scans_are_listed_verified_and_exported(daemon: live.Daemon, sca
     again, first = open_scan(tmp_path / "out.nii.gz"), open_scan(scan_file)
     for a, b in zip(again.shots(), first.shots(), strict=True):
         np.testing.assert_array_equal(a.data, b.data)
-    path = next(path for path in (daemon.state / "spool").iterdir() if path.suffix == ".done")
+    live.eventually(lambda: bool(list((daemon.state / "spool").glob("*.done"))))
+    path = next((daemon.state / "spool").glob("*.done"))
     whole = path.read_bytes()
     path.write_bytes(whole[:-3] + b"xxx")
     code, out, _ = _run("spool", "verify", *config)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from scanner_agent.records import Advice
-from scanner_agent.wire import ControlClient, wait_for_report
+from scanner_agent.wire import wait_for_report
 from tests.support import live
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
@@ -41,7 +41,7 @@ def test_the_example_trigger_client_acts_once_and_says_so(tmp_path: Path) -> Non
             [sys.executable, str(EXAMPLES / "trigger_client.py"), control_url], stdout=subprocess.PIPE, text=True
         )
         try:
-            with ControlClient(daemon.url) as control:
+            with daemon.control() as control:
                 control.request(scan_id, "AB", Advice.EXTEND, 16)
                 assert client.stdout is not None
                 assert client.stdout.readline() == "extend 16 Asked for by AB.\n"

@@ -23,7 +23,7 @@ from scanner_agent.journal import JournalReader, JournalWriter, last_cursor
 from scanner_agent.records import EndStatus, ScanEnd
 from scanner_agent.spool import Spool, SpoolReader
 from scanner_agent.store import Store
-from scanner_agent.wire import ControlClient, DeliveryError, ShotSender, wait_for_report
+from scanner_agent.wire import DeliveryError, ShotSender, wait_for_report
 from scanner_agent.wire.codec import Ack, Request, encode_request
 from tests.support import faults, live, shaped
 from tests.support.lossy import LossyFiles
@@ -143,7 +143,7 @@ def test_a_full_disk_is_told_and_over_when_it_is_over(tmp_path: Path, small_disk
     with live.running(small_disk, tables="[spool]\nfree_space_floor_bytes = 0\n[store]\nurl = 'off'") as daemon:
         ballast = small_disk / "ballast"
         scan = live.header("full", n_coils=4, n_points=4096)
-        with ShotSender(scan, daemon.url) as sender, ControlClient(daemon.url) as control:
+        with ShotSender(scan, daemon.url) as sender, daemon.control() as control:
             sender.send(live.shot(scan, 0))
             sender.flush()
             with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
@@ -166,7 +166,7 @@ def test_a_read_only_spool_is_told_and_over_when_it_is_over(tmp_path: Path, smal
     with live.running(small_disk, tables="[spool]\nfree_space_floor_bytes = 0\n[store]\nurl = 'off'") as daemon:
         spool = str(daemon.state / "spool")
         scan = live.header("ro")
-        with ShotSender(scan, daemon.url) as sender, ControlClient(daemon.url) as control:
+        with ShotSender(scan, daemon.url) as sender, daemon.control() as control:
             sender.end()
             control.health()
             # Files that are open stay writable; no new one can be made.
@@ -200,7 +200,7 @@ def test_a_database_that_is_gone_or_locked_stops_nothing(tmp_path: Path) -> None
         lock.execute("ROLLBACK")
         lock.close()
         live.eventually(lambda: _stored(database) == last_cursor(daemon.state / "journal"), 60.0)
-        with ControlClient(daemon.url) as control:
+        with daemon.control() as control:
             live.eventually(lambda: control.health().state == "ok")
         daemon.stop()
     store = Store.open(f"sqlite:///{database}")

@@ -27,7 +27,7 @@ def test_live_values_are_those_of_the_file_and_the_daemon_serves_them(tmp_path: 
     ).start()
     run, config = CliRunner(), ["--config", str(daemon.config)]
     try:
-        wait_ready(daemon, 120.0)
+        wait_ready(daemon, 100.0)
         with ShotSender(scan.header, daemon.url) as sender:
             for shot in scan.shots():
                 sender.send(shot)
@@ -41,7 +41,7 @@ def test_live_values_are_those_of_the_file_and_the_daemon_serves_them(tmp_path: 
         again = run.invoke(phantom, ["log", "--live", *config])
         assert again.exit_code == 0, again.output
         assert "logged" not in again.output
-        with urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/metrics", timeout=20) as answer:
             scraped = answer.read().decode()
     finally:
         daemon.stop()

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from scanner_agent.cli.placement_line import Line
 from scanner_agent.config import load_config
@@ -44,6 +45,7 @@ def view_once(daemon: Daemon) -> str:
     return " ".join(done.stdout.split())
 
 
+@pytest.mark.timeout(400)
 def test_a_displaced_scan_asks_for_a_localiser_whose_result_goes_everywhere(tmp_path: Path) -> None:
     planned = head(seed=1)
     centre = head_centre(planned)
@@ -58,8 +60,8 @@ def test_a_displaced_scan_asks_for_a_localiser_whose_result_goes_everywhere(tmp_
     daemon = Daemon(tmp_path, command=(*COMMAND, "run", "--config")).start()
     watch: subprocess.Popen[str] | None = None
     try:
-        wait_ready(daemon)
-        with ShotSender(source.header, daemon.url) as sender, ControlClient(daemon.url) as control:
+        wait_ready(daemon, 100.0)
+        with ShotSender(source.header, daemon.url) as sender, daemon.control() as control:
             for one in source.shots():
                 sender.send(one)
             sender.flush()
@@ -71,14 +73,14 @@ def test_a_displaced_scan_asks_for_a_localiser_whose_result_goes_everywhere(tmp_
 
             watch = subprocess.Popen(
                 [*COMMAND, "placement", "watch", str(tmp_path / "in"), str(tmp_path / "t1"), "--connect", daemon.url,
-                 "--out", str(tmp_path / "out"), "--settle", "0.5", "--once"],
+                 "--out", str(tmp_path / "out"), "--settle", "1.0", "--once"],
                 stdout=subprocess.PIPE, text=True,
             )  # fmt: skip
             assert watch.stdout is not None
             assert watch.stdout.readline().startswith("watching in")
             for file in sorted((tmp_path / "export").iterdir()):
                 file.rename(tmp_path / "in" / file.name)
-            said = watch.communicate(timeout=60)[0]
+            said = watch.communicate(timeout=200)[0]
             assert watch.returncode == 0, said
             assert f"on record of scan {source.header.scan_id}" in said
 
@@ -119,7 +121,7 @@ def test_before_the_spectroscopy_and_through_the_daemon_s_death(tmp_path: Path) 
         assert line.scan_now() is None
         assert "before the spectroscopy" in line.put(None, result_for((4.0, -2.0, 5.0)))
         assert "Waiting for the first scan. Localiser: The head has moved" in view_once(daemon)
-        with ControlClient(daemon.url) as control:
+        with daemon.control() as control:
             assert [p.scan_id for p in journalled(control)] == [None]
             scan = header("s1")
             with ShotSender(scan, daemon.url) as sender:
@@ -130,7 +132,7 @@ def test_before_the_spectroscopy_and_through_the_daemon_s_death(tmp_path: Path) 
         daemon.kill()
         daemon.start()
         wait_ready(daemon)
-        with ControlClient(daemon.url, timeout_s=20.0) as control:
+        with daemon.control() as control:
             eventually(lambda: control.placement_before_scan() is not None)
             assert [p.scan_id for p in journalled(control)] == [None, "s1"]
             assert control.triggers() == ()
@@ -147,13 +149,13 @@ def test_a_scan_of_the_patient_before_is_not_taken_for_this_one(tmp_path: Path) 
         with ShotSender(scan, daemon.url) as sender:
             sender.send(shot(scan, 0))
             sender.end(n_shots=1)
-        with ControlClient(daemon.url) as control:
+        with daemon.control() as control:
             eventually(lambda: control.scans()[0].ended)
         assert Line(daemon.url, None, "PLC", None).scan_now() is None
         named = Line(daemon.url, "before", "PLC", None)
         assert named.scan_now() == scan
         assert named.put(scan, result_for((4.0, -2.0, 5.0))) == "on record of scan before"
-        with ControlClient(daemon.url) as control:  # the scan has its report: what it asks for, it asks all the same
+        with daemon.control() as control:  # the scan has its report: what it asks for, it asks all the same
             eventually(lambda: [t.advice for t in control.triggers()] == [Advice.REPRESCRIBE])
             assert control.snapshot("before").placement == journalled(control)[0]
 

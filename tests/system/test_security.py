@@ -72,7 +72,7 @@ def test_an_allowed_key_may_do_what_it_is_allowed_to(keyed: Keyed) -> None:
     report, _ = wait_for_report(keyed.daemon.url, "allowed", 20.0, keys=keyed.all)
     assert report is not None
     with Subscriber(keyed.daemon.url, keys=keyed.watcher) as subscriber:
-        assert subscriber.receive(5.0) is not None
+        assert subscriber.receive(20.0) is not None
 
 
 def test_strangers_and_keyless_peers_get_no_answer(keyed: Keyed) -> None:
@@ -83,7 +83,7 @@ def test_strangers_and_keyless_peers_get_no_answer(keyed: Keyed) -> None:
             control.health()
         with Subscriber(keyed.daemon.url, keys=keys) as subscriber:
             assert subscriber.receive(1.2) is None
-    with ControlClient(keyed.daemon.url, keys=keyed.all) as control, pytest.raises(ControlError) as caught:
+    with keyed.daemon.control(keyed.all) as control, pytest.raises(ControlError) as caught:
         control.snapshot("intruder")
     assert caught.value.reason == "unknown_scan"
 
@@ -112,7 +112,7 @@ def test_a_revoked_key_is_cut_off_at_every_socket_and_others_stay(keyed: Keyed) 
     keys = keyed.client("leaver", "ingest", "publish", "control")
     scan = live.header("leaver-scan")
     with (
-        ControlClient(keyed.daemon.url, keys=keys) as control,
+        keyed.daemon.control(keys) as control,
         Subscriber(keyed.daemon.url, keys=keys) as leaver,
         Subscriber(keyed.daemon.url, keys=keyed.watcher) as stayer,
         ShotSender(scan, keyed.daemon.url, keys=keys) as sender,
@@ -128,9 +128,7 @@ def test_a_revoked_key_is_cut_off_at_every_socket_and_others_stay(keyed: Keyed) 
         sender.send(live.shot(scan, 1))
         sender.flush()
         assert [refusal.reason for refusal in sender.refused] == ["not_allowed"]
-        while leaver.receive(0.3) is not None:  # what was under way before
-            pass
-        assert leaver.receive(2.5) is None
+        live.eventually(lambda: leaver.receive(2.5) is None)  # whoever is heard gets a heartbeat every second
         live.eventually(lambda: stayer.receive(0.1) is not None)
     lines = [json.loads(line) for line in (keyed.folder / "state" / "audit.jsonl").read_text().splitlines()]
     assert any(line["event"] == "keys" and line.get("removed") == ["leaver"] for line in lines)
@@ -197,7 +195,7 @@ def test_an_oversize_frame_closes_the_connection_and_nothing_else(tmp_path: Path
         peer = client_socket(context, zmq.DEALER, daemon.url)
         monitor = peer.get_monitor_socket(zmq.EVENT_DISCONNECTED)
         peer.send_multipart([b"x", bytes(200_000)])
-        assert monitor.poll(5000)
+        assert monitor.poll(20_000)
         peer.disable_monitor()
         monitor.close()
         peer.close()
@@ -247,7 +245,7 @@ def test_a_peer_that_floods_is_held_back_at_both_sockets_and_others_are_not(tmp_
             reasons = []
             for _ in range(300):
                 peer.send_multipart(message)
-                assert peer.poll(5000)
+                assert peer.poll(20_000)
                 reasons.append(msgpack.unpackb(peer.recv_multipart()[-1]).get("reason") or None)
             assert reasons[0] is None
             assert reasons.count("too_fast") > 100
@@ -261,7 +259,7 @@ def test_a_localiser_s_result_needs_the_control_key(keyed: Keyed) -> None:
     result = PlacementResult(state="not_moved", text="The head has not moved.")
     watcher = Line(keyed.daemon.url, None, "PLC", keyed.watcher, patience_s=0.0)
     assert watcher.put(None, result).startswith("not on record")
-    with ControlClient(keyed.daemon.url, timeout_s=20.0, keys=keyed.all) as control:
+    with keyed.daemon.control(keyed.all) as control:
         assert control.placement_before_scan() is None
         assert "on record" in Line(keyed.daemon.url, None, "PLC", keyed.all).put(None, result)
         live.eventually(lambda: control.placement_before_scan() is not None)

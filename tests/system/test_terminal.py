@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scanner_agent.wire import ControlClient, ShotSender
+from scanner_agent.wire import ShotSender
 from tests.support import live
 from tests.support.terminal import Terminal
 
@@ -49,8 +49,8 @@ def test_every_terminal_shows_the_state_in_colours_that_it_has(
         "watch", "--connect", daemon.url, "--scan", "terminal-1", columns=80, rows=18, environment=environment
     ) as terminal:
         screen = terminal.screen
-        assert terminal.read_until(lambda: "■ STOP" in screen.text and "Repeat it." in screen.text), screen.text
-        assert "4 shots used" in screen.text
+        assert terminal.read_until(lambda: "■ STOP" in screen.text and "4 shots used" in screen.text), screen.text
+        assert "Repeat it." in screen.text
         terminal.press("?")
         assert terminal.read_until(lambda: "It advises; you decide." in screen.text), screen.text
         terminal.press("\x1b")
@@ -69,7 +69,7 @@ def test_a_terminal_that_does_not_read_shows_the_latest_when_it_does(daemon: liv
         assert terminal.read_until(lambda: "2 shots used" in screen.text), screen.text
         for first in range(2, 302, 20):  # nobody reads
             send(daemon, "slow-1", first, first + 20)
-            with ControlClient(daemon.url) as control:
+            with daemon.control() as control:
                 live.eventually(lambda n=first + 20: len(control.snapshot("slow-1").tracks) == n)  # type: ignore[misc]
         before = screen.n_bytes
         assert terminal.read_until(lambda: "302 shots used" in screen.text), screen.text
@@ -85,8 +85,7 @@ def test_the_screen_follows_a_daemon_that_goes_and_comes(tmp_path: Path) -> None
             screen = terminal.screen
             assert terminal.read_until(lambda: "■ STOP" in screen.text), screen.text
             daemon.kill()
-            assert terminal.read_until(lambda: "✕ NO LINK" in screen.text), screen.text
-            assert "Last known: STOP" in screen.text
+            assert terminal.read_until(lambda: "✕ NO LINK" in screen.text and "Last known: STOP" in screen.text)
             assert "not connected" in screen.text.splitlines()[0]
             daemon.start()
             assert terminal.read_until(lambda: "■ STOP" in screen.text and "last shot" in screen.text), screen.text

@@ -17,7 +17,7 @@ import pytest
 
 from scanner_agent.records import Trigger, TriggerState
 from scanner_agent.view.session import Session
-from scanner_agent.wire import ControlClient, ShotSender
+from scanner_agent.wire import ShotSender
 from tests.support import live
 from tests.support.kill_campaign import own_protocols
 from tests.support.kill_campaign import run as run_kills
@@ -45,7 +45,7 @@ def send_stopping(daemon: live.Daemon, scan_id: str, n_shots: int = 4, **changes
 
 
 def the_trigger(daemon: live.Daemon, state: TriggerState) -> Trigger:
-    with ControlClient(daemon.url, timeout_s=20.0) as control:
+    with daemon.control() as control:
         live.eventually(lambda: any(t.state is state for t in control.triggers()))
         (trigger,) = [t for t in control.triggers() if t.state is state]
     return trigger
@@ -67,13 +67,13 @@ def test_a_stop_waits_for_a_person_and_survives_kills(tmp_path: Path) -> None:
         daemon.kill()
         daemon.start()
         assert the_trigger(daemon, TriggerState.PROPOSED) == proposed
-        with ControlClient(daemon.url) as person:
+        with daemon.control() as person:
             person.confirm(proposed.trigger_id, "ab")
         daemon.kill()
         daemon.start()
         active = the_trigger(daemon, TriggerState.ACTIVE)
         assert active.trigger_id == proposed.trigger_id
-        with ControlClient(daemon.url) as scanner:
+        with daemon.control() as scanner:
             scanner.trigger_done(active.trigger_id)
             scanner.trigger_done(active.trigger_id)
             assert scanner.triggers() == ()
@@ -134,19 +134,19 @@ def test_a_command_sink_that_dies_is_called_again_also_after_the_daemon_died(tmp
         send_stopping(daemon, "stop-3")
         proposed = the_trigger(daemon, TriggerState.PROPOSED)
         assert not (folder / "attempts").exists(), "nothing is delivered before a person has confirmed"
-        with ControlClient(daemon.url) as person:
+        with daemon.control() as person:
             person.confirm(proposed.trigger_id, "ab")
         live.eventually(lambda: (folder / "attempts").exists())
         daemon.kill()
         daemon.start()
         before = len((folder / "attempts").read_text().splitlines())
         live.eventually(lambda: len((folder / "attempts").read_text().splitlines()) > before)
+        live.eventually(lambda: "trigger_not_delivered" in events(daemon))
         (folder / "broken").unlink()
         live.eventually(lambda: "trigger_acknowledged" in events(daemon))
         assert (folder / "acts").read_text() == "repeat\n"
-        assert "trigger_not_delivered" in events(daemon)
         assert "trigger_dry_run" in events(daemon)
-        with ControlClient(daemon.url) as control:
+        with daemon.control() as control:
             live.eventually(lambda: not [p for p in control.health().problems if "sink" in p or "python" in p])
 
 
