@@ -128,6 +128,7 @@ class ScanChain:
                 self._align_new(kept)
             else:
                 self._take_at_start(kept, data)
+        self._reframe()
         return self._estimate(len(self._kept) - 1)
 
     def _checked(self, data: NDArray[np.complexfloating]) -> NDArray[np.complex64]:
@@ -313,14 +314,21 @@ class ScanChain:
     @property
     def estimates(self) -> tuple[ShotEstimate, ...]:
         """Every shot so far, in the order added, as known now."""
+        self._reframe()
         return tuple(self._estimate(i) for i in range(len(self._kept)))
 
-    def _estimate(self, place: int) -> ShotEstimate:
-        frame_key = self._frame_key()
+    def _reframe(self) -> None:
+        """Bring the frame up to date with the references."""
+        frame_key = (
+            self._passes,
+            *((c, a.reference.n_shots) for c, a in self._aligners.items() if a.reference is not None),
+        )
         if frame_key != self._framed_with:
             self._framed_with = frame_key
             self._estimates = [None] * len(self._kept)
             self._frame = self._make_frame()
+
+    def _estimate(self, place: int) -> ShotEstimate:
         made = self._estimates[place]
         if made is None:
             kept = self._kept[place]
@@ -332,12 +340,6 @@ class ScanChain:
             )
             self._estimates[place] = made
         return made
-
-    def _frame_key(self) -> tuple[object, ...]:
-        return (
-            self._passes,
-            *((c, a.reference.n_shots) for c, a in self._aligners.items() if a.reference is not None),
-        )
 
     def _make_frame(self) -> Frame:
         if self._bands is None:

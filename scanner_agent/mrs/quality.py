@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
@@ -15,6 +17,19 @@ _LARGEST_OFFSET_PPM = 0.3
 _LEAST_CONTRAST = 5.0
 
 
+@lru_cache(maxsize=64)
+def _band(
+    n_points: int, dwell_time_s: float, spectrometer_frequency_mhz: float, low_ppm: float, high_ppm: float
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Places in a plain FFT of the points within a band, frequency ascending, and their ppm."""
+    ppm = ppm_axis(n_points, dwell_time_s, spectrometer_frequency_mhz)
+    inside = (ppm >= low_ppm) & (ppm <= high_ppm)
+    places, inside_ppm = np.fft.fftshift(np.arange(n_points))[inside], ppm[inside]
+    # The same arrays are handed out every time.
+    places.flags.writeable = inside_ppm.flags.writeable = False
+    return places, inside_ppm
+
+
 def band_amplitude(
     fid: NDArray[np.complexfloating],
     dwell_time_s: float,
@@ -25,17 +40,15 @@ def band_amplitude(
 
     `fid`: (n_points,). White noise of SD s per real channel gives it an SD of s sqrt(n_band / n_points) per real part.
     """
-    ppm = ppm_axis(fid.size, dwell_time_s, spectrometer_frequency_mhz)
-    inside = (ppm >= band_ppm[0]) & (ppm <= band_ppm[1])
-    return complex(np.sum(spectrum(fid)[inside]) / fid.size)
+    places, _ = _band(fid.size, dwell_time_s, spectrometer_frequency_mhz, *band_ppm)
+    return complex(np.sum(np.fft.fft(fid)[places]) / fid.size)
 
 
 def band_fraction(
     n_points: int, dwell_time_s: float, spectrometer_frequency_mhz: float, band_ppm: tuple[float, float]
 ) -> float:
     """Part of the spectrum's points that lies in a band."""
-    ppm = ppm_axis(n_points, dwell_time_s, spectrometer_frequency_mhz)
-    return float(np.count_nonzero((ppm >= band_ppm[0]) & (ppm <= band_ppm[1])) / n_points)
+    return float(_band(n_points, dwell_time_s, spectrometer_frequency_mhz, *band_ppm)[0].size / n_points)
 
 
 def tallest_line(
@@ -48,13 +61,12 @@ def tallest_line(
 
     The height is on the scale of the unfilled spectrum, sum of the FID's points.
     """
-    filled = scipy.fft.fftshift(scipy.fft.fft(fid, 2 * fid.size))
-    ppm = WATER_PPM - frequency_axis(2 * fid.size, dwell_time_s) / spectrometer_frequency_mhz
-    inside = np.flatnonzero((ppm >= band_ppm[0]) & (ppm <= band_ppm[1]))
-    if inside.size == 0:
+    places, ppm = _band(2 * fid.size, dwell_time_s, spectrometer_frequency_mhz, *band_ppm)
+    if places.size == 0:
         return 0.0, float("nan"), 0.0
-    best = inside[int(np.argmax(np.abs(filled[inside])))]
-    return float(np.abs(filled[best])), float(ppm[best]), float(np.angle(filled[best]))
+    inside = scipy.fft.fft(fid, 2 * fid.size)[places]
+    best = int(np.argmax(np.abs(inside)))
+    return float(np.abs(inside[best])), float(ppm[best]), float(np.angle(inside[best]))
 
 
 def spectrum_offset_ppm(
