@@ -15,7 +15,7 @@ from scanner_agent.judge.forecast import LimitKind, check_limits, forecast, kind
 from scanner_agent.judge.judgement import Judgement, SegmentJudgement
 from scanner_agent.judge.motion import motion_causes
 from scanner_agent.judge.placement import frequency_at_start, offset_at_start
-from scanner_agent.judge.seen import Cause, Seen
+from scanner_agent.judge.seen import Cause, Seen, median
 from scanner_agent.judge.signs import FitSummary, ScanContext, ShotSigns
 from scanner_agent.judge.track import Course
 from scanner_agent.records import Finding, FindingKind, Forecast, LimitCheck, ScanHeader, Verdict
@@ -24,6 +24,7 @@ from scanner_agent.scan_protocol import ScanProtocol, unsupported_reason
 _FITS_KEPT = 24
 _FIRST_SHOTS = 64  # shots of the first pose that are looked at for what was wrong from the start
 _DRIFT_SHOTS = 128  # shots that the drift is measured over, at most
+_DRIFT_NOW_SHOTS = 16  # shots that say where the frequency lies now
 
 
 class Judge:
@@ -220,6 +221,8 @@ class Judge:
         offset = offset_at_start(self._context, self._fit_of(0), self._signs)
         if offset is not None:
             offset += now - frequency_at_start(self._signs) + self._signs[-1].frequency_update_hz
+        else:  # neither water reference nor fit: where the shots' own creatine and choline lie
+            offset = median([x.edit_offset_hz for x in self._signs[-_DRIFT_NOW_SHOTS:]])
         return Drift(
             slope_hz_per_min=slope / per_shot,
             slope_sd=slope_sd / per_shot,

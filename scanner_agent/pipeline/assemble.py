@@ -191,6 +191,8 @@ def track(estimate: ShotEstimate, judgement: Judgement | None) -> ShotTrack:
         weight=estimate.weight if used else 0.0,
         frequency_hz=estimate.frequency_hz,
         frequency_sd_hz=estimate.frequency_sd_hz,
+        edit_offset_hz=estimate.edit_offset_hz,
+        edit_offset_sd_hz=estimate.edit_offset_sd_hz,
         phase_deg=estimate.phase_deg,
         phase_sd_deg=estimate.phase_sd_deg,
         amplitude=estimate.amplitude,

@@ -148,6 +148,10 @@ class ShotTrack(Struct, frozen=True, kw_only=True):
     """Frequency offset estimated and removed; a shot multiplied by exp(+2 pi i f t) has +f."""
     frequency_sd_hz: float | None = None
     """Its standard error."""
+    edit_offset_hz: float | None = None
+    """Edited scans: how far the lines lay from where the editing pulses expect them, same sign as `frequency_hz`."""
+    edit_offset_sd_hz: float | None = None
+    """Its standard error."""
     phase_deg: float | None = None
     """Phase offset estimated and removed, degrees."""
     phase_sd_deg: float | None = None

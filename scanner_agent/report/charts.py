@@ -12,6 +12,7 @@ from scanner_agent.report.figure import LABELS_PPM
 _INK, _RED, _BLUE, _GREY = "#333333", "#b2182b", "#2166ac", "#8a8a8a"
 _TRACKS: tuple[tuple[str, str | None, str], ...] = (
     ("frequency_hz", "frequency_sd_hz", "frequency (Hz)"),
+    ("edit_offset_hz", "edit_offset_sd_hz", "from edit pulse (Hz)"),
     ("phase_deg", "phase_sd_deg", "phase (°)"),
     ("amplitude", "amplitude_sd", "amplitude"),
     ("linewidth_hz", None, "broadening (Hz)"),

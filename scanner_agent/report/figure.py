@@ -35,6 +35,7 @@ LABELS_PPM = {
 }
 _TRACKS = (
     ("frequency_hz", "frequency_sd_hz", "frequency (Hz)"),
+    ("edit_offset_hz", "edit_offset_sd_hz", "from edit pulse (Hz)"),
     ("phase_deg", "phase_sd_deg", "phase (°)"),
     ("amplitude", "amplitude_sd", "amplitude"),
     ("linewidth_hz", None, "broadening (Hz)"),

@@ -60,7 +60,8 @@ class Scan:
     fwhm_hz: float = 6.5
     percent_sd_end: float = 10.0
     fit_quality: float = 1.5
-    offset_hz: float = 0.0
+    offset_hz: float | None = 0.0
+    """Of the whole spectrum, as the fit finds it; None: it cannot tell."""
     lipid_ratio: float = 0.1
     context: ScanContext = field(default_factory=lambda: ScanContext(water_fwhm_hz=8.0, water_frequency_hz=0.0))
     seed: int = 0
@@ -73,7 +74,6 @@ class Scan:
         used = [by_index[i] for i in shots]
         total = self.header.n_shots_planned or 64
         n = float(len(used))
-        frequency = np.array([x.frequency_hz or 0.0 for x in used])
         wider = float(np.mean([x.broadening_hz or 0.0 for x in used]))
         amplitude = float(np.mean([x.amplitude or 1.0 for x in used]))
         q_end = self.fit_quality
@@ -97,7 +97,7 @@ class Scan:
             percent_sd_lcmodel=dict.fromkeys(names, percent),
             percent_sd=dict.fromkeys(names, percent * 0.8),
             fit_quality=1.0 + (q_end - 1.0) * n / total,
-            frequency_offset_hz=self.offset_hz + float(np.median(frequency)) * 0.0,
+            frequency_offset_hz=self.offset_hz,
             residual_water_ratio=1.0,
             lipid_ratio=self.lipid_ratio,
             subtraction_artefact=0.02,

@@ -192,6 +192,16 @@ def test_wrong_editing_labels_are_told() -> None:
     assert end.findings[0].kind == FindingKind.EDITING_ERROR
 
 
+def test_the_distance_from_the_editing_pulses_is_told_without_water_reference_and_offset_of_the_fit() -> None:
+    scan = still_scan(15, header=mega_header(n_shots_planned=64), protocol="mega_te68_3t", snr_end=40.0)
+    scan = replace(scan, context=ScanContext(), offset_hz=None)
+    placed = changed(scan, 0, 63, lambda x: {"edit_offset_hz": 0.5 + (x.frequency_hz or 0.0)})
+    far = changed(scan, 0, 63, lambda x: {"edit_offset_hz": -9.0 + (x.frequency_hz or 0.0)})
+    assert FindingKind.FREQUENCY_DRIFT not in {f.kind for f in judged(placed)[1].findings}
+    told = next(f for f in judged(far)[1].findings if f.kind == FindingKind.FREQUENCY_DRIFT)
+    assert told.evidence["editing_offset_hz"] == pytest.approx(-9.0, abs=1.0)
+
+
 def test_the_same_input_gives_the_same_output() -> None:
     scan = burst(step(still_scan(16), 40), 10, 14)
     assert judged(scan)[1] == judged(scan)[1]
