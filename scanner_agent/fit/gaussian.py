@@ -27,7 +27,7 @@ SMOOTHING_FWHM_PPM = 0.08
 CALIBRATION_FWHM_HZ = 8.0
 """Width that the basis's GABA is given when the area of one unit is measured with the same model."""
 # The descent ends when a step promises to lower the sum of squares by less than this part of it.
-_MAX_STEPS, _SETTLED = 100, 1e-12
+_MAX_STEPS, _SETTLED = 100, 1e-8
 # Places of each line's derivatives among the columns, and of its parameters among the five.
 _LINE, _BY_CENTRE, _BY_WIDTH = np.arange(3), np.arange(3, 6), np.arange(6, 9)
 _OF_CENTRE, _OF_WIDTH = np.arange(3), np.array([3, 4, 4])
