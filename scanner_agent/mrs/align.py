@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from scanner_agent.mrs.axes import hz_from_ppm
 from scanner_agent.mrs.kernels import block_sums, periodogram_peak, project_out, rotated, turned_products
+from scanner_agent.mrs.prior import Prior, frequency_log_odds, joined, phase_log_odds, weak_excess
 
 _EDGE_PPM = 0.15
 _LONGEST_S = 0.5
-_NOISE_MARGIN, _ENVELOPE_S, _USUAL_DECAY_S = 1.0, 0.03, 0.06
+_NOISE_MARGIN, _ENVELOPE_S, _USUAL_DECAY_S = 4.0, 0.03, 0.06
 # Singlets that a brain spectrum's alignment rests on, ppm; Ins and Glu bring little.
 BRAIN_LINES_PPM = (2.01, 2.05, 3.03, 3.22, 3.56, 3.93)
 _LINE_HALF_PPM, _LINE_WIDTHS_PPM = 0.02, (0.03, 0.08)
@@ -27,7 +28,7 @@ _LINE_HALF_PPM, _LINE_WIDTHS_PPM = 0.02, (0.03, 0.08)
 _CLEAN_ENERGY = 5000.0
 _SUBSPACE_TOLERANCE = 3e-2
 # Shots are searched this far about the last ones; a weak prior of this width keeps noise from choosing a far peak.
-_RANGE_HZ, _RANGE_PPM, _PRIOR_SD_PPM = 25.0, 0.2, 0.12
+_RANGE_HZ, _RANGE_PPM, _PRIOR_SD_PPM = 32.0, 0.26, 0.12
 
 
 def damped_subspace(
@@ -62,6 +63,7 @@ class AlignBand:
     """Points used, from the first."""
     dwell_time_s: float
     """Seconds."""
+    spectrometer_frequency_mhz: float
     mask: NDArray[np.float64]
     """(2 n_points,) passband over the zero-filled FFT."""
     bins: NDArray[np.intp]
@@ -119,7 +121,7 @@ def align_band(
     if range_hz is None:
         range_hz = max(_RANGE_HZ, _RANGE_PPM * f0)
     block = max(1, int(1.0 / (20 * range_hz * dwell_time_s)))
-    return AlignBand(n, dwell_time_s, mask, bins, nuisance, lines, range_hz, _PRIOR_SD_PPM * f0, block)
+    return AlignBand(n, dwell_time_s, f0, mask, bins, nuisance, lines, range_hz, _PRIOR_SD_PPM * f0, block)
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,12 +254,17 @@ _GAUSS_NEWTON_STEPS = 3
 
 
 def align_shot(
-    fid: NDArray[np.complexfloating], noise_sd: float, template: Template, expected_hz: float = 0.0
+    fid: NDArray[np.complexfloating],
+    noise_sd: float,
+    template: Template,
+    expected_hz: float = 0.0,
+    prior: Prior | None = None,
 ) -> Alignment | None:
     """Estimate one combined FID (n_points or longer), noise SD `noise_sd` per real channel. None: nothing to align on.
 
     The periodogram's peak first; then Gauss-Newton steps on the two filters' outputs, whose ratio <u1, y> / <u0, y>
     tells frequency (imaginary part) and broadening (real part) at once, free of the nuisance to first order too.
+    With a `prior`: the peak near it, unless the shot itself speaks for another, and its mean with the prior.
     """
     band, response, noise = template.band, template.response, template.noise
     determinant = complex(response[0, 0] * response[1, 1] - response[0, 1] * response[1, 0])
@@ -270,9 +277,19 @@ def align_shot(
     sums = block_sums(template.first, shot, block, n_blocks)
     weak_prior = noise[0, 0] * noise_sd**2 / band.prior_sd_hz**2
     low, high = expected_hz - band.range_hz, expected_hz + band.range_hz
-    frequency, _, _ = periodogram_peak(
-        sums, 0.5 * (block - 1) * dt, block * dt, low, high, 1.0, expected_hz, weak_prior
-    )
+    odds, first_s, step_s = 0.0, 0.5 * (block - 1) * dt, block * dt
+    frequency, _, height = periodogram_peak(sums, first_s, step_s, low, high, 1.0, expected_hz, weak_prior)
+    if prior is not None:
+        centre, sd = prior.frequency_hz, prior.frequency_sd_hz
+        tight = noise[0, 0] * noise_sd**2 / sd**2
+        reach = max(4 * sd, 2.0)
+        near, _, near_height = periodogram_peak(
+            sums, first_s, step_s, centre - reach, centre + reach, 1.0, centre, tight
+        )
+        # Log posterior odds of the two peaks, |P|^2 / 2 being the log-likelihood in units of the noise.
+        gained = (near_height - tight * (near - centre) ** 2) - (height - weak_prior * (frequency - expected_hz) ** 2)
+        odds = frequency_log_odds(gained / (2 * noise[0, 0] * noise_sd**2), band.prior_sd_hz, prior)
+        frequency = near
     rate, value = 0j, 0j
     for _ in range(_GAUSS_NEWTON_STEPS):
         value, other = turned_products(template.first, template.second, shot, frequency, dt)
@@ -293,6 +310,17 @@ def align_shot(
     to_phase = np.array([1.0 / a[0, 0], 0.0]) - to_rate * a[0, 1] / a[0, 0]
     unit = noise_sd / amplitude
     rate_sd = unit * float(np.sqrt(to_rate @ noise @ to_rate))
+    strength = amplitude * gain / (noise_sd * float(np.sqrt(noise[0, 0])))
+    excess = weak_excess(strength)
+    frequency_sd = rate_sd / (2 * np.pi) * float(np.sqrt(excess))
+    phase_sd = unit * float(np.sqrt(to_phase @ noise @ to_phase))
+    if prior is not None:
+        if odds + phase_log_odds(phase, phase_sd, prior) < 0:
+            return align_shot(fid, noise_sd, template, expected_hz)
+        to_both = np.stack([to_rate / (2 * np.pi), to_phase])
+        own = unit**2 * excess * (to_both @ noise @ to_both.T)
+        frequency, phase, covariance = joined(frequency, phase, own, prior)
+        frequency_sd, phase_sd = float(np.sqrt(covariance[0, 0])), float(np.sqrt(covariance[1, 1]))
     back = band.without_nuisance(rotated(shot, frequency, phase, dt))
     left_over = scipy.fft.fft(back - amplitude * template.reference)[band.bins]
     expected_power = 2 * band.n_points * (noise_sd**2 + (amplitude * template.reference_noise_sd) ** 2)
@@ -302,11 +330,11 @@ def align_shot(
     broadening = float(np.interp(np.real(other / value), template.ratios[::-1], BROADENINGS_HZ[::-1]))
     return Alignment(
         frequency_hz=float(frequency),
-        frequency_sd_hz=rate_sd / (2 * np.pi),
-        phase_rad=phase,
-        phase_sd_rad=unit * float(np.sqrt(to_phase @ noise @ to_phase)),
+        frequency_sd_hz=frequency_sd,
+        phase_rad=float(np.angle(np.exp(1j * phase))),
+        phase_sd_rad=phase_sd,
         amplitude=float(amplitude),
-        amplitude_sd=float(noise_sd * np.sqrt(noise[0, 0]) / gain),
+        amplitude_sd=amplitude / strength,
         broadening_hz=broadening,
         broadening_sd_hz=rate_sd / np.pi,
         misfit=power / (n_free * expected_power) if expected_power > 0 else float("inf"),

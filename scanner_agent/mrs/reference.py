@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from scanner_agent.mrs.align import AlignBand, Alignment, Template, align_shot, make_template
 from scanner_agent.mrs.kernels import rotated
+from scanner_agent.mrs.neighbours import ALONE, leaning, prior_of
 
 START_SHOTS, REFERENCE_SHOTS = 8, 32
 _START_PASSES, _REFRESH_PER_SHOT = 2, 2
@@ -88,13 +89,23 @@ def align_mutually(
     dt = band.dwell_time_s
     whole = reference_from(fids, sds, found, dt)
     result: list[Alignment | None] = []
-    for fid, sd, alignment in zip(fids, sds, found, strict=True):
+    weak: dict[int, tuple[Alignment, Template]] = {}
+    for i, (fid, sd, alignment) in enumerate(zip(fids, sds, found, strict=True)):
         others = whole if alignment is None else whole.plus(fid, sd, alignment, dt, -1)
         if others.n_shots == 0 or others.weight <= 1e-9 * whole.weight:
             result.append(alignment)
             continue
-        expected = 0.0 if alignment is None else alignment.frequency_hz
-        result.append(align_shot(fid, sd, others.template(band), expected))
+        template = others.template(band)
+        made = align_shot(fid, sd, template, 0.0 if alignment is None else alignment.frequency_hz)
+        if made is not None and leaning(made) > 0:
+            weak[i] = made, template
+        result.append(made)
+    own = list(result)
+    middle = float(np.median([a.frequency_hz for a in own if a is not None])) if weak else 0.0
+    for i, (alone, template) in weak.items():
+        prior = prior_of(i, alone, fids, sds, own, template, middle)
+        if prior is not None:
+            result[i] = align_shot(fids[i], sds[i], template, middle, prior)
     return result
 
 
@@ -123,7 +134,7 @@ def start_reference(
 def _first_alignments(
     fids: Sequence[NDArray[np.complexfloating]], sds: Sequence[float], band: AlignBand
 ) -> list[Alignment | None]:
-    """All shots against the first of them on which most can be aligned; where each is too weak, against sums of them.
+    """All shots against the first of them on which most can be aligned; where each is too weak, against their sum.
 
     Shifts within a line's width and phases of some ten degrees cost a sum little.
     """
@@ -132,12 +143,20 @@ def _first_alignments(
         template = make_template(fid, sds[i], band)
         found = [align_shot(other, sd, template) for other, sd in zip(fids, sds, strict=True)]
         if 2 * sum(a is not None for a in found) > len(fids):
-            return found
+            break
+    usual = usual_strength(found)
+    if usual >= ALONE:
+        return found
     weights = np.array(sds, dtype=np.float64) ** -2.0
     total = np.sum([w * np.asarray(f, dtype=np.complex128) for w, f in zip(weights, fids, strict=True)], axis=0)
     template = make_template(total / np.sum(weights), float(np.sum(weights) ** -0.5), band)
     summed = [align_shot(fid, sd, template) for fid, sd in zip(fids, sds, strict=True)]
-    return summed if any(a is not None for a in summed) else found
+    return summed if usual_strength(summed) > usual else found
+
+
+def usual_strength(found: Sequence[Alignment | None]) -> float:
+    """Median of amplitude over its standard error; 0 for shots that could not be aligned."""
+    return float(np.median([0.0 if a is None else a.amplitude / a.amplitude_sd for a in found]))
 
 
 def _robust(found: Sequence[Alignment | None]) -> list[Alignment | None]:
@@ -172,6 +191,7 @@ class Aligner:
         self.sds: list[float] = []
         self.joins: list[bool] = []
         self.found: list[Alignment | None] = []
+        self._own: list[Alignment | None] = []
         self.reference: Reference | None = None
         self.template: Template | None = None
         self._member: list[bool] = []
@@ -183,17 +203,21 @@ class Aligner:
         self.sds.append(sd)
         self.joins.append(joins)
         self.found.append(None)
+        self._own.append(None)
         self._member.append(False)
         joined = [i for i, flag in enumerate(self.joins) if flag]
-        # Shots too weak to begin on: more of them are waited for.
-        if joins and (len(joined) <= START_SHOTS or (self.template is None and len(joined) <= REFERENCE_SHOTS)):
+        # Shots too weak to begin on: more are waited for. Weak ones begin anew with twice and four times as many.
+        if joins and (
+            len(joined) <= START_SHOTS
+            or (self.template is None and len(joined) <= REFERENCE_SHOTS)
+            or (len(joined) in (2 * START_SHOTS, 4 * START_SHOTS) and usual_strength(self._own) < ALONE)
+        ):
             self._start(joined)
             return list(range(len(self.fids)))
         position = len(self.fids) - 1
         if self.template is None:
             return []
-        found = align_shot(fid, sd, self.template, self._expected(position))
-        self.found[position] = found
+        found = self.found[position] = self._measure(position, self.template)
         changed = [position]
         if self.reference is not None and self.reference.n_shots < REFERENCE_SHOTS:
             if joins and found is not None and self._welcome(found):
@@ -212,7 +236,7 @@ class Aligner:
                 n_first = i + 1
                 break
         self.fids, self.sds, self.joins = list(fids[:n_first]), list(sds[:n_first]), list(joins[:n_first])
-        self.found, self._member = [None] * n_first, [False] * n_first
+        self.found, self._own, self._member = [None] * n_first, [None] * n_first, [False] * n_first
         joined = [i for i, flag in enumerate(self.joins) if flag]
         if joined:
             self._start(joined)
@@ -224,7 +248,7 @@ class Aligner:
         self.reference, found = start_reference(fids, sds, self.band)
         kept = _robust(found)
         for i, alignment, member in zip(joined, found, kept, strict=True):
-            self.found[i], self._member[i] = alignment, member is not None
+            self.found[i], self._own[i], self._member[i] = alignment, alignment, member is not None
         self.template = self.reference.template(self.band) if self.reference.weight > 0 else None
         for i in range(len(self.fids)):
             if i not in joined and self.template is not None:
@@ -238,6 +262,16 @@ class Aligner:
         if self._member[position]:
             reference = reference.plus(self.fids[position], self.sds[position], found, self.band.dwell_time_s, -1)
         return reference if reference.n_shots > 0 and reference.weight > 0 else None
+
+    def _measure(self, i: int, template: Template) -> Alignment | None:
+        """One shot by itself and, where it is too weak for that, with its neighbours."""
+        fid, sd, expected = self.fids[i], self.sds[i], self._expected(i)
+        own = align_shot(fid, sd, template, expected)
+        self._own[i] = own if self.joins[i] else None
+        if own is None or leaning(own) <= 0:
+            return own
+        prior = prior_of(i, own, self.fids, self.sds, self._own, template, expected)
+        return own if prior is None else align_shot(fid, sd, template, expected, prior)
 
     def _expected(self, i: int) -> float:
         """Frequency to be expected of a shot, Hz: the median of its neighbours'. Its own would keep an outlier."""
@@ -266,12 +300,12 @@ class Aligner:
             return
         dt = self.band.dwell_time_s
         if not self._member[i]:
-            self.found[i] = align_shot(self.fids[i], self.sds[i], self.template, self._expected(i))
+            self.found[i] = self._measure(i, self.template)
             return
         others = reference.plus(self.fids[i], self.sds[i], old, dt, -1)
         if others.n_shots < 1:
             return
-        found = align_shot(self.fids[i], self.sds[i], others.template(self.band), self._expected(i))
+        found = self._measure(i, others.template(self.band))
         if found is not None:
             self.found[i] = found
             self.reference = others.plus(self.fids[i], self.sds[i], found, dt)
