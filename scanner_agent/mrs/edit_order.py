@@ -49,19 +49,16 @@ class OrderFinder:
         reference = None if self._common is None else self._common.reference
         if self._common is None or reference is None or reference.weight <= 0:
             return
+        band, f0, offset = linker.coarse, linker.spectrometer_frequency_mhz, linker.offset_ppm
+        tcr = editing.creatine_of(reference.fid, reference.noise_sd, band, f0, offset)
         for position in positions:
             found = self._common.found[position]
             kept = self._asked[position]
             if found is not None and kept.fid is not None:
-                kept.log_odds = editing.shot_log_odds(
-                    kept.fid,
-                    kept.noise_sd,
-                    found,
-                    reference.fid,
-                    reference.noise_sd,
-                    linker.coarse,
-                    linker.spectrometer_frequency_mhz,
-                    linker.offset_ppm,
+                kept.log_odds = (
+                    None
+                    if tcr is None
+                    else editing.shot_log_odds(kept.fid, kept.noise_sd, found, tcr, band, f0, offset)
                 )
 
     def decide(self, known: Sequence[KeptShot]) -> bool:

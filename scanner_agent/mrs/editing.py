@@ -54,30 +54,42 @@ def _patterns(i: NDArray[np.intp]) -> dict[str, NDArray[np.bool_]]:
     }
 
 
-def shot_log_odds(
-    fid: NDArray[np.complexfloating],
-    noise_sd: float,
-    found: Alignment,
+def creatine_of(
     reference: NDArray[np.complex128],
     reference_sd: float,
     band: AlignBand,
     spectrometer_frequency_mhz: float,
     offset_ppm: float,
-) -> float | None:
-    """`edit_log_odds` of one shot aligned (over `LINK_PPM`) with a reference common to ON and OFF; None: no creatine.
-
-    NAA in the shot and creatine in the reference are compared as band amplitudes, in creatine's phase, without water.
-    """
+) -> complex | None:
+    """Band amplitude of creatine in a reference common to ON and OFF, without water; None: it does not stand out."""
     f0, dt = spectrometer_frequency_mhz, band.dwell_time_s
-    naa_ppm, tcr_ppm = ((low + offset_ppm, high + offset_ppm) for low, high in (NAA_PPM, TCR_PPM))
+    tcr_ppm = TCR_PPM[0] + offset_ppm, TCR_PPM[1] + offset_ppm
     clean = band.without_nuisance(reference)
     tcr = band_amplitude(clean, dt, f0, tcr_ppm)
     tcr_sd = reference_sd * np.sqrt(band_fraction(clean.size, dt, f0, tcr_ppm))
     if abs(tcr) < _LEAST_TCR_SNR * tcr_sd or not _is_line(clean, dt, f0, offset_ppm):
         return None
+    return tcr
+
+
+def shot_log_odds(
+    fid: NDArray[np.complexfloating],
+    noise_sd: float,
+    found: Alignment,
+    tcr: complex,
+    band: AlignBand,
+    spectrometer_frequency_mhz: float,
+    offset_ppm: float,
+) -> float:
+    """`edit_log_odds` of one shot aligned (over `LINK_PPM`) with a reference whose creatine (`creatine_of`) is `tcr`.
+
+    NAA in the shot and creatine in the reference are compared as band amplitudes, in creatine's phase, without water.
+    """
+    f0, dt = spectrometer_frequency_mhz, band.dwell_time_s
+    naa_ppm = NAA_PPM[0] + offset_ppm, NAA_PPM[1] + offset_ppm
     shot = rotated(np.asarray(fid[: band.n_points], dtype=np.complex128), found.frequency_hz, found.phase_rad, dt)
     naa = band_amplitude(band.without_nuisance(shot), dt, f0, naa_ppm) * np.exp(-1j * np.angle(tcr))
-    naa_sd = noise_sd * float(np.sqrt(band_fraction(clean.size, dt, f0, naa_ppm)))
+    naa_sd = noise_sd * float(np.sqrt(band_fraction(shot.size, dt, f0, naa_ppm)))
     return edit_log_odds(float(np.real(naa)) / abs(tcr), naa_sd / abs(tcr))
 
 
