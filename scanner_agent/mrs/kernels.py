@@ -51,6 +51,29 @@ def block_sums(
 
 
 @njit
+def _periodogram(
+    sums: NDArray[np.complex128], first_time_s: float, step_s: float, frequency_hz: float
+) -> tuple[complex, complex, complex]:
+    """sum_k sums_k exp(-2 pi i f t_k) and its first and second derivative by f (per Hz, per Hz^2)."""
+    p = 0j
+    p1 = 0j
+    p2 = 0j
+    turn = np.exp(-2j * np.pi * frequency_hz * step_s)
+    factor = 1.0 + 0j
+    for k in range(sums.size):
+        t = first_time_s + k * step_s
+        # Started afresh now and then, as in `rotated`.
+        if k % 64 == 0:
+            factor = np.exp(-2j * np.pi * frequency_hz * t)
+        term = sums[k] * factor
+        p += term
+        p1 += t * term
+        p2 += t * t * term
+        factor *= turn
+    return p, -2j * np.pi * p1, -4 * np.pi * np.pi * p2
+
+
+@njit
 def periodogram_peak(
     sums: NDArray[np.complex128],
     first_time_s: float,
@@ -68,29 +91,31 @@ def periodogram_peak(
     """
     n = sums.size
     n_grid = int(np.ceil((high_hz - low_hz) / grid_hz)) + 1
+    turn_real, turn_imag = np.empty(n_grid), np.empty(n_grid)
+    for j in range(n_grid):
+        angle = -2 * np.pi * (low_hz + j * grid_hz) * step_s
+        turn_real[j] = np.cos(angle)
+        turn_imag[j] = np.sin(angle)
+    # Horner's rule for all frequencies side by side: one by one each step would wait for the last.
+    real, imag = np.zeros(n_grid), np.zeros(n_grid)
+    for k in range(n - 1, -1, -1):
+        s_real = sums[k].real
+        s_imag = sums[k].imag
+        for j in range(n_grid):
+            turned = real[j] * turn_real[j] - imag[j] * turn_imag[j] + s_real
+            imag[j] = real[j] * turn_imag[j] + imag[j] * turn_real[j] + s_imag
+            real[j] = turned
     best = -1e300
     best_f = centre_hz
     for j in range(n_grid):
         f = low_hz + j * grid_hz
-        turn = np.exp(-2j * np.pi * f * step_s)
-        p = 0j
-        for k in range(n - 1, -1, -1):
-            p = p * turn + sums[k]
-        height = p.real * p.real + p.imag * p.imag - prior_per_hz2 * (f - centre_hz) ** 2
+        height = real[j] * real[j] + imag[j] * imag[j] - prior_per_hz2 * (f - centre_hz) ** 2
         if height > best:
             best = height
             best_f = f
     f = best_f
     for _ in range(20):
-        p = 0j
-        p1 = 0j
-        p2 = 0j
-        for k in range(n):
-            t = first_time_s + k * step_s
-            term = sums[k] * np.exp(-2j * np.pi * f * t)
-            p += term
-            p1 += (-2j * np.pi * t) * term
-            p2 += (-4 * np.pi * np.pi * t * t) * term
+        p, p1, p2 = _periodogram(sums, first_time_s, step_s, f)
         slope = 2 * (p.real * p1.real + p.imag * p1.imag) - 2 * prior_per_hz2 * (f - centre_hz)
         curvature = (
             2 * (p1.real * p1.real + p1.imag * p1.imag + p.real * p2.real + p.imag * p2.imag) - 2 * prior_per_hz2
@@ -103,9 +128,7 @@ def periodogram_peak(
         f += step
         if abs(step) < 1e-7:
             break
-    value = 0j
-    for k in range(n):
-        value += sums[k] * np.exp(-2j * np.pi * f * (first_time_s + k * step_s))
+    value, _, _ = _periodogram(sums, first_time_s, step_s, f)
     return f, value, value.real * value.real + value.imag * value.imag
 
 
