@@ -34,9 +34,7 @@ def voigt_fwhm(lorentz_hz: float, gauss_hz: float) -> float:
 
 def term_rows(names: tuple[str, ...], edited: bool) -> dict[str, NDArray[np.float64]]:
     """Weights (n_terms,) that make each reported amount, terms and sums, from the fitted amplitudes."""
-    rows: dict[str, NDArray[np.float64]] = {}
-    for i, name in enumerate(names):
-        rows[name] = np.eye(len(names))[i]
+    rows = dict(zip(names, np.eye(len(names)), strict=True))
     for name, parts in (EDITED_SUMS if edited else SUMS).items():
         row = np.array([1.0 if n in parts else 0.0 for n in names])
         if row.any():
@@ -66,19 +64,11 @@ def summarise(
 
     found = covariances(problem, solution)
     inflate = float(np.sqrt(max(quality, 1e-12)))
-    amounts: dict[str, float] = {}
-    crlb: dict[str, float] = {}
-    post: dict[str, float] = {}
-    percent: dict[str, float | None] = {}
-    percent_lc: dict[str, float | None] = {}
-    for name, row in term_rows(prep.names, prep.settings.edited).items():
-        amount = float(row @ linear.amplitudes)
-        sd = float(np.sqrt(max(float(row @ found.sampling @ row), 0.0)))
-        amounts[name], crlb[name] = amount, sd
-        post[name] = float(np.sqrt(max(float(row @ found.posterior @ row), 0.0)))
-        percent[name] = 100.0 * sd / amount if amount > 0 else None
-        # LCModel's Hessian holds its priors and baseline as well; its noise is the residual's.
-        percent_lc[name] = 100.0 * inflate * post[name] / amount if amount > 0 else None
+    rows = term_rows(prep.names, prep.settings.edited)
+    weights = np.array(list(rows.values()))
+    amounts = dict(zip(rows, (weights @ linear.amplitudes).tolist(), strict=True))
+    crlb = dict(zip(rows, _sd(weights, found.sampling), strict=True))
+    post = dict(zip(rows, _sd(weights, found.posterior), strict=True))
 
     full = np.sqrt(prep.n_points / prep.n_used)
     height = float(np.max(np.abs(model)))
@@ -96,8 +86,9 @@ def summarise(
         amounts=amounts,
         crlb_sd=crlb,
         posterior_sd=post,
-        percent_sd=percent,
-        percent_sd_lcmodel=percent_lc,
+        percent_sd=_percent(crlb, amounts, 1.0),
+        # LCModel's Hessian holds its priors and baseline as well; its noise is the residual's.
+        percent_sd_lcmodel=_percent(post, amounts, inflate),
         snr_lcmodel=height / (2.0 * LCMODEL_RESIDUAL * inflate * full),
         snr_naa=naa_height / full if naa_height else None,
         fwhm_hz=fwhm if seen else None,
@@ -122,6 +113,16 @@ def summarise(
         baseline=baseline[::-1] * unit,
         parameters=p,
     )
+
+
+def _sd(weights: NDArray[np.float64], covariance: NDArray[np.float64]) -> list[float]:
+    """SD of each weighted sum of the amplitudes, `weights` (n_sums, n_terms)."""
+    variance = np.sum((weights @ covariance) * weights, axis=1)
+    return [float(sd) for sd in np.sqrt(np.maximum(variance, 0.0))]
+
+
+def _percent(sds: dict[str, float], amounts: dict[str, float], factor: float) -> dict[str, float | None]:
+    return {name: 100.0 * factor * sd / amounts[name] if amounts[name] > 0 else None for name, sd in sds.items()}
 
 
 def _flags(

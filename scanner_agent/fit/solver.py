@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import fft
-from scipy.linalg import cho_solve
+from scipy.linalg.lapack import dpotrs
 
 from scanner_agent.fit.kernels import cholesky, half_solved, nonnegative, shaped
 from scanner_agent.fit.parameters import (
@@ -169,7 +169,8 @@ def baseline_under(problem: Problem, linear: Linear, rest: NDArray[np.float64]) 
 
 def spline_solve(factor: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
     """Solve the splines' normal equations, `right` (n_splines,) or (n_splines, k)."""
-    return np.asarray(cho_solve((factor, True), right, check_finite=False))
+    # LAPACK itself: for a system this small the checks of `cho_solve` take longer than the work.
+    return np.asarray(dpotrs(factor.T, right, lower=0)[0])
 
 
 def evaluate(problem: Problem, p: Parameters, free: NDArray[np.bool_] | None = None) -> Linear:
@@ -231,6 +232,34 @@ def jacobian(problem: Problem, linear: Linear) -> NDArray[np.float64]:
     return rows
 
 
+def _normal_equations(
+    problem: Problem, p: Parameters, linear: Linear
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Curvature (n_parameters, n_parameters) and descent (n_parameters,) of the cost by `Parameters.vector()`.
+
+    Amplitudes and baseline are eliminated, the priors are in.
+    """
+    prep = problem.prep
+    rows = jacobian(problem, linear)
+    active = np.flatnonzero(linear.free)
+    k = active.size
+    half = half_solved(linear.baseline_factor, np.concatenate([linear.columns.on_splines[active], rows @ prep.splines]))
+    reduced = rows @ rows.T - half[k:] @ half[k:].T
+    if k:
+        gram = linear.gram[np.ix_(active, active)]
+        across = linear.terms.real[active] @ rows.T - half[:k] @ half[k:].T
+        reduced -= across.T @ np.linalg.solve(gram + 1e-12 * np.diag(np.diag(gram)), across)
+    residual = linear.data.real - linear.amplitudes @ linear.terms.real
+    residual = residual - baseline_under(problem, linear, residual)
+    gradient = rows @ residual
+    # It is the data that are phased, so it is their slope that counts.
+    gradient[PHASE0] = -linear.data.imag @ residual
+    gradient[PHASE1] = -(linear.data.imag * (prep.ppm - PHASE_PIVOT_PPM)) @ residual
+    precision = problem.inflation * prep.prior.weight(p) / prep.prior.sd**2
+    reduced[np.diag_indices_from(reduced)] += precision
+    return reduced, gradient - precision * (p.vector() - prep.prior.mean)
+
+
 @dataclass(frozen=True, eq=False)
 class Solution:
     """Where the solver ended."""
@@ -252,30 +281,8 @@ def solve(problem: Problem, p: Parameters, linear: Linear | None = None, max_ite
     while iterations < max_iterations:
         iterations += 1
         step_ok = False
-        rows = jacobian(problem, linear)
-        active = linear.free
-        columns = linear.terms.real[active]
-        stacked = np.concatenate([columns, rows])
-        on_splines = stacked @ prep.splines
-        half = half_solved(linear.baseline_factor, on_splines)
-        hessian = stacked @ stacked.T - half @ half.T
-        residual = linear.data.real - linear.amplitudes @ linear.terms.real
-        residual = residual - baseline_under(problem, linear, residual)
-        k = columns.shape[0]
-        hessian[:k, :k] = linear.gram[np.ix_(active, active)]
-        mean, sd, weight = prep.prior.mean, prep.prior.sd, prep.prior.weight(p)
         vector = p.vector()
-        precision = problem.inflation * weight / sd**2
-        gradient = rows @ residual
-        # It is the data that are phased, so it is their slope that counts.
-        gradient[PHASE0] = -linear.data.imag @ residual
-        gradient[PHASE1] = -(linear.data.imag * (prep.ppm - PHASE_PIVOT_PPM)) @ residual
-        gradient -= precision * (vector - mean)
-        reduced = hessian[k:, k:].copy()
-        if k:
-            solved = np.linalg.solve(hessian[:k, :k] + 1e-12 * np.diag(np.diag(hessian[:k, :k])), hessian[:k, k:])
-            reduced -= hessian[k:, :k] @ solved
-        reduced[np.diag_indices_from(reduced)] += precision
+        reduced, gradient = _normal_equations(problem, p, linear)
         # What stands at a bound and wants beyond it is held there, or the others' step would count on its going.
         held = ((vector <= prep.prior.low) & (gradient < 0.0)) | ((vector >= prep.prior.high) & (gradient > 0.0))
         reduced[held, :] = 0.0

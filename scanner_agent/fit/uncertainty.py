@@ -43,7 +43,7 @@ def covariances(problem: Problem, solution: Solution) -> Covariances:
     inverse = _inverse(total)
     width = n + MM_WIDTH
     return Covariances(
-        (inverse @ sampling @ inverse)[:n, :n],
+        inverse[:n] @ sampling @ inverse[:, :n],
         inverse[:n, :n],
         _without_prior(solution, inverse[width, width], problem.inflation * weight[MM_WIDTH] / sd[MM_WIDTH] ** 2),
     )
