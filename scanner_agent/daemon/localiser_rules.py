@@ -28,10 +28,13 @@ def decide_localiser(
 ) -> Decision:
     """Whether a suspicion of a displaced voxel asks for a repeat localiser: 15 seconds that tell whether it is so.
 
-    Guard rails: none while the mode is off or the verdict is `cannot_judge`; one for a scan, whatever became of it; at
-    most `max_per_visit`; none from a result that is old. Taken back while it is open and the suspicion is gone.
+    Guard rails: none while the mode is off or the verdict is `cannot_judge`; one for a scan, whatever became of it, and
+    none beside a person's that is open; at most `max_per_visit`; none from a result that is old. Taken back while it is
+    open and the suspicion is gone.
     """
-    requests = [t for t in triggers if t.advice is Advice.LOCALISE and t.reason is not None]
+    localisers = [t for t in triggers if t.advice is Advice.LOCALISE]
+    requests = [t for t in localisers if t.reason is not None]
+    asked = any(t.scan_id == occasion.scan_id and t.state in OPEN for t in localisers)
     mine = [trigger for trigger in requests if trigger.scan_id == occasion.scan_id]
     suspicion = next(
         (f for f in result.findings if f.kind is FindingKind.VOXEL_DISPLACED and f.severity is not Severity.NOTE), None
@@ -39,7 +42,7 @@ def decide_localiser(
     if suspicion is None or occasion.mode not in ("ask", "auto") or result.verdict is Verdict.CANNOT_JUDGE:
         return Decision(tuple(trigger for trigger in mine if trigger.state in OPEN))
     visit = [t for t in requests if t.visit_id == occasion.visit_id is not None]
-    if mine or len(visit) >= rules.max_per_visit or occasion.now - occasion.at > rules.max_age_s:
+    if mine or asked or len(visit) >= rules.max_per_visit or occasion.now - occasion.at > rules.max_age_s:
         return Decision()
     cause = FindingKind.VOXEL_DISPLACED
     return Decision(made=new_trigger(occasion, new_id, rules, Advice.LOCALISE, cause, _REQUEST, suspicion.evidence))

@@ -12,7 +12,7 @@ from scanner_agent.view.present import asked_for
 from scanner_agent.wire.follow import ControlClient
 
 Request = Callable[[ControlClient], None]
-_CHOICES = (Advice.REPEAT, Advice.EXTEND, Advice.RESHIM, Advice.REPRESCRIBE)
+_CHOICES = (Advice.REPEAT, Advice.EXTEND, Advice.RESHIM, Advice.REPRESCRIBE, Advice.LOCALISE)
 
 
 @dataclass(frozen=True)

@@ -118,6 +118,18 @@ def test_it_neither_uses_up_nor_delays_other_requests() -> None:
     assert book.take(decide, stop, now=1001.0).made is not None
 
 
+def test_what_a_person_has_asked_for_is_not_asked_again_and_stays_theirs() -> None:
+    book = Book()
+    book.take(decide_localiser, seen(SUSPICION))
+    (mine,) = book.of(Advice.LOCALISE)
+    book.triggers = {"p": msgspec.structs.replace(mine, trigger_id="p", reason=None, state=TriggerState.ACTIVE)}
+    assert book.take(decide_localiser, seen(SUSPICION)) == Decision()
+    assert book.take(decide_localiser, seen(verdict=Verdict.GOOD, advice=Advice.CONTINUE)) == Decision()
+    book.take(decide_placement, told("not_moved"))
+    (asked,) = book.of(Advice.LOCALISE)
+    assert (asked.state, asked.placement_id) == (TriggerState.ACKNOWLEDGED, "p1")
+
+
 def test_moved_answers_the_request_and_asks_for_the_voxel() -> None:
     book = Book()
     book.take(decide_localiser, seen(SUSPICION))

@@ -304,7 +304,7 @@ LABELS = {
     "a": ("I have seen WATCH",),
     "n": ("Note (no",),
     "k": ("Shots:", "Note (no"),
-    "r": ("1  run the scan again", "What, by its number:", "4  place the voxel again", "How many more shots"),
+    "r": ("1  run the scan again", "What, by its number:", "5  repeat the localiser", "How many more shots"),
     "c": ("yes or no",),
 }
 
@@ -406,6 +406,16 @@ async def test_enter_goes_from_field_to_field_also_to_those_that_may_stay_empty(
         assert "Type one of the numbers above" in screen_text(app)
         await press(pilot, "backspace", "2", "enter", "8", "enter")
         assert recorded.calls == [("request", ("scan-1", "jd", Advice.EXTEND, 8))]
+        await asyncio.to_thread(recorded.told.join)
+
+
+async def test_the_scanner_can_be_asked_for_a_localiser() -> None:
+    recorded = Recorded()
+    app = app_of(states()["watch"], act=recorded.act)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await settle(pilot)
+        await press(pilot, "r", "j", "d", "enter", "5", "enter", "enter")
+        assert recorded.calls == [("request", ("scan-1", "jd", Advice.LOCALISE, None))]
         await asyncio.to_thread(recorded.told.join)
 
 
