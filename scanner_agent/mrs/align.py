@@ -7,7 +7,7 @@ that f is the peak of one periodogram, P(f) = sum conj(r) shot e^{-2 pi i f t}: 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -254,6 +254,14 @@ _GAUSS_NEWTON_STEPS = 3
 
 
 def align_shot(
+    fid: NDArray[np.complexfloating], noise_sd: float, template: Template, expected_hz: float = 0.0
+) -> Alignment | None:
+    """`locate_shot` by itself, with its misfit."""
+    found = locate_shot(fid, noise_sd, template, expected_hz)
+    return None if found is None else with_misfit(found, fid, noise_sd, template)
+
+
+def locate_shot(
     fid: NDArray[np.complexfloating],
     noise_sd: float,
     template: Template,
@@ -262,9 +270,10 @@ def align_shot(
 ) -> Alignment | None:
     """Estimate one combined FID (n_points or longer), noise SD `noise_sd` per real channel. None: nothing to align on.
 
-    The periodogram's peak first; then Gauss-Newton steps on the two filters' outputs, whose ratio <u1, y> / <u0, y>
-    tells frequency (imaginary part) and broadening (real part) at once, free of the nuisance to first order too.
-    With a `prior`: the peak near it, unless the shot itself speaks for another, and its mean with the prior.
+    Its misfit is left open (NaN). The periodogram's peak first; then Gauss-Newton steps on the two filters' outputs,
+    whose ratio <u1, y> / <u0, y> tells frequency (imaginary part) and broadening (real part) at once, free of the
+    nuisance to first order too. With a `prior`: the peak near it, unless the shot itself speaks for another, and its
+    mean with the prior.
     """
     band, response, noise = template.band, template.response, template.noise
     determinant = complex(response[0, 0] * response[1, 1] - response[0, 1] * response[1, 0])
@@ -316,16 +325,11 @@ def align_shot(
     phase_sd = unit * float(np.sqrt(to_phase @ noise @ to_phase))
     if prior is not None:
         if odds + phase_log_odds(phase, phase_sd, prior) < 0:
-            return align_shot(fid, noise_sd, template, expected_hz)
+            return locate_shot(fid, noise_sd, template, expected_hz)
         to_both = np.stack([to_rate / (2 * np.pi), to_phase])
         own = unit**2 * excess * (to_both @ noise @ to_both.T)
         frequency, phase, covariance = joined(frequency, phase, own, prior)
         frequency_sd, phase_sd = float(np.sqrt(covariance[0, 0])), float(np.sqrt(covariance[1, 1]))
-    back = band.without_nuisance(rotated(shot, frequency, phase, dt))
-    left_over = scipy.fft.fft(back - amplitude * template.reference)[band.bins]
-    expected_power = 2 * band.n_points * (noise_sd**2 + (amplitude * template.reference_noise_sd) ** 2)
-    n_free = max(1.0, band.bins.size - 1.5)
-    power = float(np.sum(left_over.real**2 + left_over.imag**2))
     # Lines that are broader decay earlier: the ratio, a mean time, falls. Descending in the width, so read backwards.
     broadening = float(np.interp(np.real(other / value), template.ratios[::-1], BROADENINGS_HZ[::-1]))
     return Alignment(
@@ -337,6 +341,18 @@ def align_shot(
         amplitude_sd=amplitude / strength,
         broadening_hz=broadening,
         broadening_sd_hz=rate_sd / np.pi,
-        misfit=power / (n_free * expected_power) if expected_power > 0 else float("inf"),
-        misfit_sd=float(1 / np.sqrt(n_free)),
+        misfit=float("nan"),
+        misfit_sd=float(1 / np.sqrt(max(1.0, band.bins.size - 1.5))),
     )
+
+
+def with_misfit(found: Alignment, fid: NDArray[np.complexfloating], noise_sd: float, template: Template) -> Alignment:
+    """The same with the misfit of the shot, aligned so, against the reference over the band."""
+    band = template.band
+    shot = np.asarray(fid[: band.n_points], dtype=np.complex128)
+    back = band.without_nuisance(rotated(shot, found.frequency_hz, found.phase_rad, band.dwell_time_s))
+    left_over = scipy.fft.fft(back - found.amplitude * template.reference)[band.bins]
+    expected_power = 2 * band.n_points * (noise_sd**2 + (found.amplitude * template.reference_noise_sd) ** 2)
+    power = float(np.sum(left_over.real**2 + left_over.imag**2))
+    misfit = power * found.misfit_sd**2 / expected_power if expected_power > 0 else float("inf")
+    return replace(found, misfit=misfit)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from scanner_agent.mrs.align import Alignment, Template, align_shot
+from scanner_agent.mrs.align import Alignment, Template, locate_shot
 from scanner_agent.mrs.prior import Prior, weak_excess
 
 # Strength, amplitude over its standard error: from the first on a shot stands alone (no far peaks), below the second it
@@ -20,8 +20,8 @@ from scanner_agent.mrs.prior import Prior, weak_excess
 ALONE, _LEANING = 11.0, 8.0
 # Of the sum of neighbours: as many as it takes, within limits.
 _STRENGTH, _LEAST_SHOTS, _MOST_SHOTS, _FARTHEST = 16.0, 4, 32, 48
-# Shots on either side that tell how much shots jitter, and those whose median each of them is compared with.
-_JITTER_SHOTS, _COMPARED_SHOTS = 32, 4
+# Shots on either side whose median a shot is compared with to see how much shots jitter.
+_COMPARED_SHOTS = 4
 # Weaker ones are not asked about jitter: too many of them are found on a peak of the noise.
 _SURE = 6.0
 # Physiology: 0.15-1 Hz at 3 T and 1.5-10 degrees; worth this many shots of the scan's own.
@@ -33,8 +33,10 @@ def leaning(found: Alignment) -> float:
     return float(np.clip((ALONE - found.amplitude / found.amplitude_sd) / (ALONE - _LEANING), 0.0, 1.0))
 
 
-def _jitters2(known: Sequence[Alignment], usual_hz: float) -> tuple[float, float]:
+def jitter2_of(own: Sequence[Alignment | None], spectrometer_frequency_mhz: float) -> tuple[float, float]:
     """Variance of the jitter of frequency (Hz^2) and phase (rad^2): shots against the median of those around each."""
+    known = [a for a in own if a is not None and a.amplitude > _SURE * a.amplitude_sd]
+    usual_hz = _USUAL_JITTER_PPM * spectrometer_frequency_mhz
     n = len(known)
     reach = min(_COMPARED_SHOTS, (n - 1) // 2)
     if reach < 1:
@@ -67,10 +69,12 @@ def prior_of(
     own: Sequence[Alignment | None],
     template: Template,
     expected_hz: float,
+    jitter2: tuple[float, float],
 ) -> Prior | None:
     """Where the shots around a weak one say that it lies; None: there are too few of them.
 
-    `weak`: the shot by itself; `own`: all shots by themselves, None for those that are to be passed over.
+    `weak`: the shot by itself; `own`: all shots by themselves, None for those that are to be passed over;
+    `jitter2`: of those shots (`jitter2_of`).
     """
     near: list[int] = []
     strength2 = 0.0
@@ -89,15 +93,10 @@ def prior_of(
     total = np.zeros(n, dtype=np.complex128)
     for weight, j in zip(weights, near, strict=True):
         total += weight * fids[j][:n]
-    found = align_shot(total / np.sum(weights), float(np.sum(weights) ** -0.5), template, expected_hz)
+    found = locate_shot(total / np.sum(weights), float(np.sum(weights) ** -0.5), template, expected_hz)
     if found is None:
         return None
-    known = [
-        a
-        for a in own[max(0, position - _JITTER_SHOTS) : position + _JITTER_SHOTS + 1]
-        if a is not None and a.amplitude > _SURE * a.amplitude_sd
-    ]
-    jitter_f2, jitter_p2 = _jitters2(known, _USUAL_JITTER_PPM * template.band.spectrometer_frequency_mhz)
+    jitter_f2, jitter_p2 = jitter2
     return Prior(
         frequency_hz=found.frequency_hz,
         frequency_sd_hz=float(np.sqrt(jitter_f2 * (1 + 1 / len(near)) + found.frequency_sd_hz**2)),

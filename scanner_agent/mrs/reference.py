@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from scanner_agent.mrs.align import AlignBand, Alignment, Template, align_shot, make_template
+from scanner_agent.mrs.align import AlignBand, Alignment, Template, align_shot, locate_shot, make_template, with_misfit
 from scanner_agent.mrs.kernels import rotated
-from scanner_agent.mrs.neighbours import ALONE, leaning, prior_of
+from scanner_agent.mrs.neighbours import ALONE, jitter2_of, leaning, prior_of
 
 START_SHOTS, REFERENCE_SHOTS = 8, 32
 _START_PASSES, _REFRESH_PER_SHOT = 2, 2
+# Shots that tell how much a scan jitters as it comes in.
+_JITTER_SHOTS = 64
 # Shots on either side whose median frequency is where a shot is looked for: fewer stray by more than the range.
 _NEAR_SHOTS = 24
 
@@ -84,8 +86,11 @@ def align_mutually(
     sds: Sequence[float],
     found: Sequence[Alignment | None],
     band: AlignBand,
-) -> list[Alignment | None]:
-    """Every shot anew against the mean of all others (a shot in its own reference would be drawn to where it was)."""
+) -> tuple[list[Alignment | None], list[Alignment | None]]:
+    """Every shot anew against the mean of all others (a shot in its own reference would be drawn to where it was).
+
+    Also each by itself, without what its neighbours say of a weak one.
+    """
     dt = band.dwell_time_s
     whole = reference_from(fids, sds, found, dt)
     result: list[Alignment | None] = []
@@ -101,12 +106,28 @@ def align_mutually(
             weak[i] = made, template
         result.append(made)
     own = list(result)
-    middle = float(np.median([a.frequency_hz for a in own if a is not None])) if weak else 0.0
-    for i, (alone, template) in weak.items():
-        prior = prior_of(i, alone, fids, sds, own, template, middle)
-        if prior is not None:
-            result[i] = align_shot(fids[i], sds[i], template, middle, prior)
-    return result
+    if weak:
+        middle = float(np.median([a.frequency_hz for a in own if a is not None]))
+        jitter2 = jitter2_of(own, band.spectrometer_frequency_mhz)
+        for i, (alone, template) in weak.items():
+            result[i] = _leant(i, alone, fids, sds, own, template, middle, jitter2)
+    return result, own
+
+
+def _leant(
+    i: int,
+    alone: Alignment,
+    fids: Sequence[NDArray[np.complexfloating]],
+    sds: Sequence[float],
+    own: Sequence[Alignment | None],
+    template: Template,
+    expected_hz: float,
+    jitter2: tuple[float, float],
+) -> Alignment | None:
+    """A weak shot with its neighbours."""
+    prior = prior_of(i, alone, fids, sds, own, template, expected_hz, jitter2)
+    found = alone if prior is None else locate_shot(fids[i], sds[i], template, expected_hz, prior)
+    return None if found is None else with_misfit(found, fids[i], sds[i], template)
 
 
 def of_unit_amplitude(found: Sequence[Alignment | None]) -> list[Alignment | None]:
@@ -121,14 +142,15 @@ def of_unit_amplitude(found: Sequence[Alignment | None]) -> list[Alignment | Non
 
 def start_reference(
     fids: Sequence[NDArray[np.complexfloating]], sds: Sequence[float], band: AlignBand
-) -> tuple[Reference, list[Alignment | None]]:
-    """Reference and alignments of the first shots of a scan."""
-    found = _first_alignments(fids, sds, band)
+) -> tuple[Reference, list[Alignment | None], list[Alignment | None]]:
+    """Reference of the first shots of a scan, their alignments, and those of each by itself."""
+    own = found = _first_alignments(fids, sds, band)
     if len(fids) > 1:
         for _ in range(_START_PASSES):
-            found = of_unit_amplitude(align_mutually(fids, sds, found, band))
+            found, own = align_mutually(fids, sds, found, band)
+            found = of_unit_amplitude(found)
     found = of_unit_amplitude(found)
-    return reference_from(fids, sds, _robust(found), band.dwell_time_s), found
+    return reference_from(fids, sds, _robust(found), band.dwell_time_s), found, own
 
 
 def _first_alignments(
@@ -192,6 +214,7 @@ class Aligner:
         self.joins: list[bool] = []
         self.found: list[Alignment | None] = []
         self._own: list[Alignment | None] = []
+        self._jitter2: tuple[float, float] | None = None
         self.reference: Reference | None = None
         self.template: Template | None = None
         self._member: list[bool] = []
@@ -205,6 +228,7 @@ class Aligner:
         self.found.append(None)
         self._own.append(None)
         self._member.append(False)
+        self._jitter2 = None
         joined = [i for i, flag in enumerate(self.joins) if flag]
         # Shots too weak to begin on: more are waited for. Weak ones begin anew with twice and four times as many.
         if joins and (
@@ -245,10 +269,10 @@ class Aligner:
 
     def _start(self, joined: list[int]) -> None:
         fids, sds = [self.fids[i] for i in joined], [self.sds[i] for i in joined]
-        self.reference, found = start_reference(fids, sds, self.band)
+        self.reference, found, own = start_reference(fids, sds, self.band)
         kept = _robust(found)
-        for i, alignment, member in zip(joined, found, kept, strict=True):
-            self.found[i], self._own[i], self._member[i] = alignment, alignment, member is not None
+        for i, alignment, alone, member in zip(joined, found, own, kept, strict=True):
+            self.found[i], self._own[i], self._member[i] = alignment, alone, member is not None
         self.template = self.reference.template(self.band) if self.reference.weight > 0 else None
         for i in range(len(self.fids)):
             if i not in joined and self.template is not None:
@@ -266,12 +290,13 @@ class Aligner:
     def _measure(self, i: int, template: Template) -> Alignment | None:
         """One shot by itself and, where it is too weak for that, with its neighbours."""
         fid, sd, expected = self.fids[i], self.sds[i], self._expected(i)
-        own = align_shot(fid, sd, template, expected)
+        own = locate_shot(fid, sd, template, expected)
         self._own[i] = own if self.joins[i] else None
         if own is None or leaning(own) <= 0:
-            return own
-        prior = prior_of(i, own, self.fids, self.sds, self._own, template, expected)
-        return own if prior is None else align_shot(fid, sd, template, expected, prior)
+            return None if own is None else with_misfit(own, fid, sd, template)
+        if self._jitter2 is None:
+            self._jitter2 = jitter2_of(self._own[-_JITTER_SHOTS:], self.band.spectrometer_frequency_mhz)
+        return _leant(i, own, self.fids, self.sds, self._own, template, expected, self._jitter2)
 
     def _expected(self, i: int) -> float:
         """Frequency to be expected of a shot, Hz: the median of its neighbours'. Its own would keep an outlier."""
@@ -284,11 +309,14 @@ class Aligner:
         return _fits(found, [a.misfit for a in members], [a.amplitude for a in members])
 
     def _refresh(self, newest: int) -> list[int]:
-        """Bring two earlier shots up to date with the finished reference."""
+        """Bring two earlier shots up to date with the finished reference; one where it is weak and so costs twice."""
         done: list[int] = []
-        while self._stale < newest and len(done) < _REFRESH_PER_SHOT:
+        weak = False
+        while self._stale < newest and len(done) < _REFRESH_PER_SHOT and not weak:
             if self.found[self._stale] is not None:
                 self._realign(self._stale)
+                own = self._own[self._stale]
+                weak = own is not None and leaning(own) > 0
                 done.append(self._stale)
             self._stale += 1
         return done
@@ -322,6 +350,7 @@ class Aligner:
             chosen = [a if m else None for a, m in zip(self.found, self._member, strict=True)]
             self.reference = reference_from(self.fids, self.sds, chosen, self.band.dwell_time_s)
             self.template = self.reference.template(self.band)
+            self._jitter2 = jitter2_of(self._own, self.band.spectrometer_frequency_mhz)
             for i in range(len(self.fids)):
                 self._realign(i)
         self.template = self.reference.template(self.band) if self.reference is not None else None
