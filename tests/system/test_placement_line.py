@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from scanner_agent.cli.placement_line import Line
 from scanner_agent.config import load_config
@@ -45,7 +44,6 @@ def view_once(daemon: Daemon) -> str:
     return " ".join(done.stdout.split())
 
 
-@pytest.mark.timeout(400)
 def test_a_displaced_scan_asks_for_a_localiser_whose_result_goes_everywhere(tmp_path: Path) -> None:
     planned = head(seed=1)
     centre = head_centre(planned)

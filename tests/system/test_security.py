@@ -237,7 +237,7 @@ def test_peers_that_drip_their_handshake_or_a_message_are_cut_off(tmp_path: Path
 
 
 def test_a_peer_that_floods_is_held_back_at_both_sockets_and_others_are_not(tmp_path: Path) -> None:
-    with live.running(tmp_path, tables="[wire]\nmax_messages_per_s = 20\n[store]\nurl = 'off'") as daemon:
+    with live.running(tmp_path, tables="[wire]\nmax_messages_per_s = 1\n[store]\nurl = 'off'") as daemon:
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         requests = ((INGEST, encode_request(Ping(token="x"))), (CONTROL, [encode_control(AskHealth(request_id="x"))]))
         for which, message in requests:
