@@ -6,7 +6,6 @@ removes the folder, as nobody else will.
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import sys
@@ -19,7 +18,6 @@ from scanner_agent.daemon.ingest import Ingest, run
 
 def main(folder: Path) -> None:
     """Serve with the configuration in the folder until alone."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     alone = threading.Event()
 
     def watch(ingest: Ingest) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import sys
 from pathlib import Path
 
 from scanner_agent.config import load_config
@@ -14,7 +12,6 @@ from scanner_agent.daemon.ingest import run as run_ingest
 def run_daemon(config: Path | None) -> None:
     """Run until SIGTERM or SIGINT. Raises `ScannerAgentError`."""
     settings = load_config(config)
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
 
     def say(_ingest: Ingest) -> None:
         for name, url in zip(("ingest", "publish", "control"), settings.urls, strict=True):

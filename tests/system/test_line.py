@@ -135,17 +135,6 @@ def test_a_killed_worker_is_replaced(daemon: live.Daemon) -> None:
     assert report is not None
 
 
-def test_a_second_daemon_on_the_same_state_is_refused(daemon: live.Daemon, tmp_path: Path) -> None:
-    second = live.Daemon(tmp_path)
-    second.config.write_text(daemon.config.read_text())
-    with pytest.raises(AssertionError):
-        second.start()
-    assert second.process is not None
-    assert second.process.wait(60) != 0
-    assert second.process.stdout is not None
-    second.process.stdout.close()
-
-
 def test_an_unknown_scan_has_no_snapshot(daemon: live.Daemon) -> None:
     with daemon.control() as control, pytest.raises(ControlError) as caught:
         control.snapshot("never-heard-of")
