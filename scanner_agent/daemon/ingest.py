@@ -388,7 +388,7 @@ def run(
     worker_command: Sequence[str] = WORKER_COMMAND,
     on_start: Callable[[Ingest], None] = lambda _ingest: None,
 ) -> None:
-    """The daemon in this process, until SIGTERM or SIGINT; its log goes to standard error. Raises `ScannerAgentError`."""
+    """The daemon in this process, until SIGTERM or SIGINT; logs to standard error. Raises `ScannerAgentError`."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     ingest = Ingest(config, worker_command)
 
