@@ -144,7 +144,12 @@ def client_keys(key: Path | None, server_key: str | None) -> ClientKeys | None:
 def keys_new(
     file: Annotated[Path, typer.Argument(help="Key file to make; stays on the client's machine.")],
 ) -> None:
-    """Make a client's key pair and print its public key, to be allowed on the daemon's machine."""
+    """Make a client's key pair and print its public key, to be allowed on the daemon's machine.
+
+    Example:
+
+      scanner-agent keys new bridge.key
+    """
     from scanner_agent.daemon.keys import new_client_key
 
     print(new_client_key(file))
@@ -152,7 +157,12 @@ def keys_new(
 
 @keys_app.command("list")
 def keys_list(config: ConfigOption = None) -> None:
-    """Print the daemon's public key and the allow-list of each socket."""
+    """Print the daemon's public key and the allow-list of each socket.
+
+    Example:
+
+      scanner-agent keys list
+    """
     from scanner_agent.config import load_config
     from scanner_agent.daemon.keys import ENDPOINTS, allowed, server_keys
 
@@ -172,7 +182,12 @@ def keys_allow(
     control: Annotated[bool, typer.Option("--control", help="May ask, acknowledge and act on triggers.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Put a key on the lists of the sockets named. A running daemon follows within a second."""
+    """Put a key on the lists of the sockets named. A running daemon follows within a second.
+
+    Example:
+
+      scanner-agent keys allow 'PUBLIC-KEY' bridge --ingest
+    """
     from scanner_agent.config import load_config
     from scanner_agent.daemon.keys import allow
     from scanner_agent.errors import ConfigError
@@ -187,7 +202,12 @@ def keys_allow(
 
 @keys_app.command("revoke")
 def keys_revoke(name: Annotated[str, typer.Argument(help="Name or public key.")], config: ConfigOption = None) -> None:
-    """Take a key off every list. A running daemon cuts it off within a second."""
+    """Take a key off every list. A running daemon cuts it off within a second.
+
+    Example:
+
+      scanner-agent keys revoke bridge
+    """
     from scanner_agent.config import load_config
     from scanner_agent.daemon.keys import revoke
 
@@ -197,7 +217,12 @@ def keys_revoke(name: Annotated[str, typer.Argument(help="Name or public key.")]
 
 @config_app.command("show")
 def config_show(config: ConfigOption = None) -> None:
-    """Print the configuration that is in force, defaults included."""
+    """Print the configuration that is in force, defaults included.
+
+    Example:
+
+      scanner-agent config show > agent.toml
+    """
     import msgspec
 
     from scanner_agent.config import load_config
@@ -227,7 +252,12 @@ def _toml(table: dict[str, object], prefix: str = "") -> list[str]:
 
 @spool_app.command("list")
 def spool_list(config: ConfigOption = None) -> None:
-    """List the scans on disk, oldest first."""
+    """List the scans on disk, oldest first.
+
+    Example:
+
+      scanner-agent spool list
+    """
     from datetime import datetime
 
     from scanner_agent.config import load_config
@@ -242,7 +272,12 @@ def spool_list(config: ConfigOption = None) -> None:
 
 @spool_app.command("verify")
 def spool_verify(config: ConfigOption = None) -> None:
-    """Read every record of every scan and check it. Exit code 1 if anything is damaged."""
+    """Read every record of every scan and check it. Exit code 1 if anything is damaged.
+
+    Example:
+
+      scanner-agent spool verify
+    """
     from scanner_agent.config import load_config
     from scanner_agent.spool import damaged_at, list_scans
 
@@ -264,7 +299,12 @@ def spool_export(
     out: Annotated[Path, typer.Argument(help="NIfTI-MRS file to write (…nii.gz); water and noise go beside it.")],
     config: ConfigOption = None,
 ) -> None:
-    """Write a spooled scan as NIfTI-MRS."""
+    """Write a spooled scan as NIfTI-MRS.
+
+    Example:
+
+      scanner-agent spool export scan-2024-11-19-3 scan.nii.gz
+    """
     from scanner_agent.config import load_config
     from scanner_agent.records import ScanHeader
     from scanner_agent.sources import write_nifti_mrs
@@ -287,7 +327,14 @@ def audit_verify(
         Path | None, typer.Option(help="A report (JSON): the line that it names must be there, unchanged.")
     ] = None,
 ) -> None:
-    """Check the chain of the audit record. Exit code 1 if it was changed or cut."""
+    """Check the chain of the audit record. Exit code 1 if it was changed or cut.
+
+    Examples:
+
+      scanner-agent audit verify
+
+      scanner-agent audit verify --report report.json
+    """
     import msgspec
 
     from scanner_agent.config import load_config
@@ -310,7 +357,12 @@ def audit_verify(
 
 @systemd_app.command("print")
 def systemd_print() -> None:
-    """Print the service file, with the path of this installation in it."""
+    """Print the service file, with the path of this installation in it.
+
+    Example:
+
+      scanner-agent systemd print > /etc/systemd/system/scanner-agent.service
+    """
     from importlib.resources import files
 
     text = files("scanner_agent").joinpath("systemd", "scanner-agent.service").read_text(encoding="utf-8")
@@ -319,7 +371,12 @@ def systemd_print() -> None:
 
 
 def doctor(config: ConfigOption = None) -> None:
-    """Check what the daemon needs on this machine; says what is wrong and what to do. Exit code 1 if anything is."""
+    """Check what the daemon needs on this machine; says what is wrong and what to do. Exit code 1 if anything is.
+
+    Example:
+
+      scanner-agent doctor --config /etc/scanner-agent/agent.toml
+    """
     from scanner_agent.config import load_config
     from scanner_agent.daemon.doctor import checks
 

@@ -78,8 +78,13 @@ def demo(
 ) -> None:
     """Watch a simulated patient move half-way through a scan; ends by itself.
 
-    A 32-coil PRESS scan, then a MEGA-PRESS scan, time compressed, go through real sockets to a daemon of their own
-    (on free ports, in a temporary folder: a daemon that runs already is not disturbed).
+    A PRESS scan, then a MEGA-PRESS scan of 32 coils, time compressed, go through real sockets to a real daemon.
+
+    It has free ports and a temporary folder of its own: a daemon that runs already is not disturbed.
+
+    Example:
+
+      scanner-agent demo
     """
     from scanner_agent.view.session import Session
 

@@ -9,11 +9,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scanner_agent.cli.daemon import ConfigOption
+from scanner_agent.cli.phantom_tools import (
+    day,
+    evaluations,
+    moment,
+    number,
+    open_log,
+    refresh_metrics,
+    say_alarms,
+    say_new_software,
+    write,
+)
 from scanner_agent.errors import ConfigError, SourceError
 
 if TYPE_CHECKING:
-    from scanner_agent.phantom.evaluate import Evaluation
-    from scanner_agent.phantom.series import PhantomLog, Run, SeriesKey
+    from scanner_agent.phantom.series import Run
 
 app = typer.Typer(no_args_is_help=True, help="Phantom runs over months: log, charts, alarms on real change.")
 
@@ -65,7 +75,7 @@ def log(
         raise ConfigError("name a file, or --live")
     if waters and len(waters) != len(files):
         raise ConfigError(f"{len(files)} files and {len(waters)} water references: give one for each, or none")
-    opened = _open(store, config)
+    opened = open_log(store, config)
     alarmed = False
     try:
         from scanner_agent.cli import phantom_log
@@ -82,7 +92,7 @@ def log(
                     phantom=known,
                     scanner=scanner,
                     coil=coil,
-                    measured_at=_moment(date),
+                    measured_at=moment(date),
                     note=note,
                 )
             )
@@ -110,13 +120,13 @@ def log(
                     )
         opened.add(runs)
         for run in runs:
-            print(f"logged {run.run_id[:8]}  {_day(run.measured_at)}  {run.series}")
+            print(f"logged {run.run_id[:8]}  {day(run.measured_at)}  {run.series}")
         for key in dict.fromkeys(run.series for run in runs):
             evaluation = evaluate(key, opened.runs(key), opened.events(key))
             new = {place for place, run in enumerate(evaluation.runs) if run.run_id in {r.run_id for r in runs}}
-            alarmed |= _say_alarms(evaluation, new)
-            _say_new_software(evaluation, new)
-        _refresh_metrics(opened, store, config)
+            alarmed |= say_alarms(evaluation, new)
+            say_new_software(evaluation, new)
+        refresh_metrics(opened, store, config)
     finally:
         opened.close()
     raise typer.Exit(3 if alarmed else 0)
@@ -127,7 +137,12 @@ def list_(
     scanner: ScannerOption = None, coil: CoilOption = None, phantom: PhantomOption = None,
     store: StoreOption = None, config: ConfigOption = None,
 ) -> None:  # fmt: skip
-    """One line per series: runs, latest, state, a sparkline of its ratio."""
+    """One line per series: runs, latest, state, a sparkline of its ratio.
+
+    Example:
+
+      scanner-agent phantom list --scanner "3T A"
+    """
     from rich.console import Console
     from rich.table import Table
 
@@ -135,12 +150,12 @@ def list_(
     from scanner_agent.phantom.values import kind_of
 
     table = Table("series", "runs", "latest", "state", "last 30")
-    for evaluation in _evaluations(store, config, scanner, coil, phantom):
+    for evaluation in evaluations(store, config, scanner, coil, phantom):
         charts = [c for n, c in evaluation.charts.items() if kind_of(n).alarms]
         alarms = [c.name for c in charts if c.state == "alarm"]
         states = "alarm: " + ", ".join(alarms) if alarms else (charts[0].state if charts else "nothing measured")
         shown = f"{charts[0].name} {sparkline(charts[0].values[-30:])}" if charts else ""
-        last = _day(evaluation.runs[-1].measured_at) if evaluation.runs else ""
+        last = day(evaluation.runs[-1].measured_at) if evaluation.runs else ""
         table.add_row(str(evaluation.series), str(len(evaluation.runs)), last, states, shown)
     Console().print(table if table.row_count else "no phantom run yet")
 
@@ -151,7 +166,14 @@ def show(
     scanner: ScannerOption = None, coil: CoilOption = None, phantom: PhantomOption = None,
     store: StoreOption = None, config: ConfigOption = None,
 ) -> None:  # fmt: skip
-    """Every value of a series with its baseline, state and sparkline; or all of one run."""
+    """Every value of a series with its baseline, state and sparkline; or all of one run.
+
+    Examples:
+
+      scanner-agent phantom show
+
+      scanner-agent phantom show 3f2a
+    """
     from rich.console import Console
     from rich.table import Table
 
@@ -162,22 +184,22 @@ def show(
 
     console = Console()
     if run is not None:
-        opened = _open(store, config)
+        opened = open_log(store, config)
         try:
             found = opened.run(run)
         finally:
             opened.close()
-        console.print(f"{found.run_id}  {_day(found.measured_at)}  {found.series}", found.note, sep="\n")
+        console.print(f"{found.run_id}  {day(found.measured_at)}  {found.series}", found.note, sep="\n")
         table = Table("value", "measured", "± SD", "why not")
         for name in sorted(found.values, key=sort_key):
             v = found.values[name]
-            table.add_row(kind_of(name).label, _number(v.value), _number(v.sd, 2), v.reason or "")
+            table.add_row(kind_of(name).label, number(v.value), number(v.sd, 2), v.reason or "")
         console.print(table)
         for name, setting in found.settings.items():
             if setting is not None:
                 console.print(f"{name}: {setting}")
         return
-    for evaluation in _evaluations(store, config, scanner, coil, phantom):
+    for evaluation in evaluations(store, config, scanner, coil, phantom):
         table = Table("value", "latest", "± SD", "baseline", "state", "last 30", title=str(evaluation.series))
         for name, chart in evaluation.charts.items():
             y = drawn(chart)
@@ -188,14 +210,14 @@ def show(
             kind = kind_of(name)
             table.add_row(
                 kind.label,
-                "" if last is None else _number(last.value),
-                "" if last is None else _number(last.sd, 2),
-                "" if centre != centre else _number(centre),
+                "" if last is None else number(last.value),
+                "" if last is None else number(last.sd, 2),
+                "" if centre != centre else number(centre),
                 chart.state.removeprefix("baseline ") if kind.alarms else "charted only",
                 sparkline(y[-30:]),
             )
         console.print(table)
-        _say_alarms(evaluation, None)
+        say_alarms(evaluation, None)
 
 
 @app.command()
@@ -204,8 +226,15 @@ def chart(
     scanner: ScannerOption = None, coil: CoilOption = None, phantom: PhantomOption = None,
     store: StoreOption = None, config: ConfigOption = None,
 ) -> None:  # fmt: skip
-    """Control charts: one page that needs nothing else, or a picture."""
-    found = _evaluations(store, config, scanner, coil, phantom)
+    """Control charts: one page that needs nothing else, or a picture.
+
+    Examples:
+
+      scanner-agent phantom chart charts.html
+
+      scanner-agent phantom chart head.png --scanner "3T A" --coil head
+    """
+    found = evaluations(store, config, scanner, coil, phantom)
     if not found:
         raise SourceError("no phantom run fits: there is nothing to chart")
     if out.suffix.lower() in (".html", ".htm"):
@@ -230,23 +259,28 @@ def event(
     store: StoreOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Note what was done to a scanner: from then on its series have new baselines."""
+    """Note what was done to a scanner: from then on its series have new baselines.
+
+    Example:
+
+      scanner-agent phantom event "software upgrade" --scanner "3T A" --date 2018-11-01
+    """
     import time
 
     from scanner_agent.phantom.series import Event, new_id
 
-    opened = _open(store, config)
+    opened = open_log(store, config)
     try:
         now = time.time()
         noted = Event(
-            event_id=new_id(), scanner=scanner, coil=coil, happened_at=_moment(date) or now, logged_at=now, text=text
+            event_id=new_id(), scanner=scanner, coil=coil, happened_at=moment(date) or now, logged_at=now, text=text
         )
         opened.add_events([noted])
         known = any(key.scanner == scanner for key, _ in opened.series())
-        _refresh_metrics(opened, store, config)
+        refresh_metrics(opened, store, config)
     finally:
         opened.close()
-    print(f"noted {noted.event_id[:8]}  {_day(noted.happened_at)}  {text}")
+    print(f"noted {noted.event_id[:8]}  {day(noted.happened_at)}  {text}")
     if not known:
         print(f"no series of scanner {scanner!r} is logged yet", file=sys.stderr)
 
@@ -262,22 +296,29 @@ def correct(
     store: StoreOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Correct or withdraw a run by a new row; the old one stays in the database."""
+    """Correct or withdraw a run by a new row; the old one stays in the database.
+
+    Examples:
+
+      scanner-agent phantom correct 3f2a --set temperature_c=21.3 --note "thermometer read"
+
+      scanner-agent phantom correct 3f2a --withdraw --note "wrong sphere"
+    """
     changes: dict[str, float | None] = {}
     for text in value or []:
-        name, equals, number = text.partition("=")
+        name, equals, figure = text.partition("=")
         try:
-            changes[name] = float(number) if number else None
+            changes[name] = float(figure) if figure else None
         except ValueError:
             equals = ""
         if not equals:
             raise ConfigError(f"--set {text}: write NAME=NUMBER")
     if withdraw == bool(changes):
         raise ConfigError("give either --set or --withdraw")
-    opened = _open(store, config)
+    opened = open_log(store, config)
     try:
         new = opened.withdraw(run, note=note) if withdraw else opened.correct(run, changes, note=note)
-        _refresh_metrics(opened, store, config)
+        refresh_metrics(opened, store, config)
     finally:
         opened.close()
     print(f"{new.run_id[:8]} stands for {str(new.corrects)[:8]}")
@@ -290,10 +331,15 @@ def report(
     scanner: ScannerOption = None, coil: CoilOption = None, phantom: PhantomOption = None,
     store: StoreOption = None, config: ConfigOption = None,
 ) -> None:  # fmt: skip
-    """The month for the physicist's file."""
+    """The month for the physicist's file.
+
+    Example:
+
+      scanner-agent phantom report --month 2018-11 --out 2018-11.md
+    """
     from scanner_agent.phantom.month import month_report
 
-    _write(month_report(_evaluations(store, config, scanner, coil, phantom), month).encode(), out)
+    write(month_report(evaluations(store, config, scanner, coil, phantom), month).encode(), out)
 
 
 @app.command("export")
@@ -303,15 +349,20 @@ def export_(
     store: StoreOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """All runs as CSV."""
+    """All runs as CSV.
+
+    Example:
+
+      scanner-agent phantom export runs.csv
+    """
     from scanner_agent.phantom.csv_file import to_csv
 
-    opened = _open(store, config)
+    opened = open_log(store, config)
     try:
         text = to_csv(opened.runs(history=history))
     finally:
         opened.close()
-    _write(text.encode(), out)
+    write(text.encode(), out)
 
 
 @app.command("import")
@@ -320,18 +371,23 @@ def import_(
     store: StoreOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Add the runs of a CSV file; runs that are there already are passed over."""
+    """Add the runs of a CSV file; runs that are there already are passed over.
+
+    Example:
+
+      scanner-agent phantom import runs.csv --store sqlite:///phantom.sqlite
+    """
     from scanner_agent.phantom.csv_file import from_csv
 
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"{file}: {error}") from error
-    opened = _open(store, config)
+    opened = open_log(store, config)
     try:
         runs = from_csv(text)
         print(f"{opened.add(runs)} of {len(runs)} runs were new")
-        _refresh_metrics(opened, store, config)
+        refresh_metrics(opened, store, config)
     finally:
         opened.close()
 
@@ -343,106 +399,19 @@ def metrics(
     store: StoreOption = None,
     config: ConfigOption = None,
 ) -> None:
-    """Latest values, z and alarms as Prometheus metrics; or the Grafana dashboard that shows them."""
+    """Latest values, z and alarms as Prometheus metrics; or the Grafana dashboard that shows them.
+
+    Examples:
+
+      scanner-agent phantom metrics /var/lib/node_exporter/phantom.prom
+
+      scanner-agent phantom metrics --dashboard grafana.json
+    """
     import json
 
     from scanner_agent.phantom.metrics import grafana_dashboard, metrics_text
 
     if dashboard:
-        _write(json.dumps(grafana_dashboard(), indent=1).encode() + b"\n", out)
+        write(json.dumps(grafana_dashboard(), indent=1).encode() + b"\n", out)
     else:
-        _write(metrics_text(_evaluations(store, config, None, None, None)), out)
-
-
-def _open(store: str | None, config: Path | None) -> PhantomLog:
-    from scanner_agent.config import load_config
-    from scanner_agent.phantom.series import PhantomLog
-
-    url = store or load_config(config).store_url
-    if url is None:
-        raise ConfigError('the configuration keeps no store ([store] url = "off"): name one with --store')
-    return PhantomLog(url)
-
-
-def _evaluations(
-    store: str | None, config: Path | None, scanner: str | None, coil: str | None, phantom: str | None
-) -> list[Evaluation]:
-    def fits(key: SeriesKey) -> bool:
-        return scanner in (None, key.scanner) and coil in (None, key.coil) and phantom in (None, key.phantom)
-
-    opened = _open(store, config)
-    try:
-        return _evaluated(opened, [key for key, _ in opened.series() if fits(key)])
-    finally:
-        opened.close()
-
-
-def _evaluated(opened: PhantomLog, keys: list[SeriesKey]) -> list[Evaluation]:
-    from scanner_agent.phantom.evaluate import evaluate_all
-
-    return evaluate_all({key: opened.runs(key) for key in keys}, {key: opened.events(key) for key in keys})
-
-
-def _refresh_metrics(opened: PhantomLog, store: str | None, config: Path | None) -> None:
-    """The daemon serves these numbers on its metrics port, if it has one and this is its database."""
-    from scanner_agent.config import load_config
-    from scanner_agent.phantom.metrics import metrics_text
-
-    settings = load_config(config)
-    if store is None and settings.metrics.port is not None:
-        _write(metrics_text(_evaluated(opened, [key for key, _ in opened.series()])), settings.phantom_metrics)
-
-
-def _say_alarms(evaluation: Evaluation, raised_at: set[int] | None) -> bool:
-    """Print alarms raised at these runs (None: the latest ten); whether there were any."""
-    from scanner_agent.phantom.chart_html import alarm_text
-
-    chosen = [alarm for alarm in evaluation.alarms if raised_at is None or alarm.raised in raised_at]
-    for alarm in chosen[-10:]:
-        print(f"ALARM {alarm_text(evaluation, alarm)}")
-    return bool(chosen)
-
-
-def _say_new_software(evaluation: Evaluation, new: set[int]) -> None:
-    """Say where a header's software changed with no event noted in between."""
-    for place in sorted(new - {0}):
-        before, after = (evaluation.runs[p].settings.get("software_version") for p in (place - 1, place))
-        if before and after and before != after and evaluation.segment[place] == evaluation.segment[place - 1]:
-            print(
-                f"software changed from {before} to {after}: note it with `phantom event`, if the baseline is to be new"
-            )
-
-
-def _moment(text: str | None) -> float | None:
-    from datetime import UTC, datetime
-
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f"{text!r} is not a date: write it as 2026-11-21 or 2026-11-21T14:30") from None
-    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
-
-
-def _day(moment: float) -> str:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d")
-
-
-def _number(value: float | None, digits: int = 6) -> str:
-    return "–" if value is None else f"{value:.{digits}g}" if abs(value) < 1e6 else f"{value:.0f}"
-
-
-def _write(data: bytes, out: Path | None) -> None:
-    if out is None:
-        sys.stdout.buffer.write(data)
-        return
-    try:
-        # Written aside and moved: a scrape never sees half a file.
-        aside = out.with_name(out.name + ".part")
-        aside.write_bytes(data)
-        aside.replace(out)
-    except OSError as error:
-        raise SourceError(f"cannot write {out}: {error.strerror}") from error
+        write(metrics_text(evaluations(store, config, None, None, None)), out)

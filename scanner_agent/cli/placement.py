@@ -42,6 +42,12 @@ def check(
     """Say how far the head has moved since planning, and where the voxel should be now.
 
     Exit code 0: not moved, 3: moved, 4: cannot judge, 2: unreadable input.
+
+    Examples:
+
+      scanner-agent placement check T1/ LOCALISER/ --voxel scan.nii.gz --figure moved.png
+
+      scanner-agent placement check t1.nii.gz localiser.nii.gz --position 6.7,-38.2,19.0 --size 20,25,20
     """
     from scanner_agent.placement import check_placement, draw_placement, read_images, voxel_of_file
     from scanner_agent.records import to_json
@@ -88,8 +94,9 @@ def watch(
 ) -> None:
     """Check every new localiser that appears in a folder, until Ctrl-C.
 
-    With --connect the voxel need not be given: the scan that is under way says where it lies. Before the spectroscopy
-    there is no scan: give it by --voxel (a scan of the same prescription) or by --position and --size.
+    With --connect the voxel need not be given: the scan that is under way says where it lies.
+
+    Before the spectroscopy, give it by --voxel (a scan of the same prescription) or by --position and --size.
 
     Examples:
 

@@ -12,7 +12,12 @@ app = typer.Typer(no_args_is_help=True, help="Protocol files: what is expected o
 
 @app.command("list")
 def list_protocols() -> None:
-    """Print the shipped protocols with their gated metabolites and limits."""
+    """Print the shipped protocols with their gated metabolites and limits.
+
+    Example:
+
+      scanner-agent protocols list
+    """
     from rich.console import Console
     from rich.table import Table
 
@@ -40,7 +45,12 @@ def list_protocols() -> None:
 def check(
     files: Annotated[list[Path] | None, typer.Argument(help="Protocol files; without any, all shipped ones.")] = None,
 ) -> None:
-    """Check protocol files: exit code 0 if all are good, 2 with one line per fault on stderr otherwise."""
+    """Check protocol files: exit code 0 if all are good, 2 with one line per fault on stderr otherwise.
+
+    Example:
+
+      scanner-agent protocols check our_press.toml
+    """
     from scanner_agent.basis import load_basis
     from scanner_agent.errors import ConfigError, SourceError
     from scanner_agent.scan_protocol import load_protocol, shipped_names

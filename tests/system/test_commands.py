@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from scanner_agent.cli.app import app
@@ -40,6 +42,21 @@ def _run(*arguments: object) -> tuple[int, str, str]:
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.exit_code, result.stdout, result.stderr
+
+
+def leaves(group: TyperGroup, *path: str) -> Iterator[tuple[str, ...]]:
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            yield from leaves(command, *path, name)
+        else:
+            yield *path, name
+
+
+@pytest.mark.parametrize("command", list(leaves(get_command(app))), ids=" ".join)
+def test_every_command_s_help_has_an_example(command: tuple[str, ...]) -> None:
+    code, out, _ = _run(*command, "--help")
+    assert code == 0
+    assert f"scanner-agent {' '.join(command)}" in out.partition("Example")[2]
 
 
 def test_send_plays_a_file_prints_the_verdict_and_resumes(daemon: live.Daemon, scan_file: Path) -> None:
