@@ -40,19 +40,24 @@ def damped_subspace(
     """
     t = np.arange(n_points) * dwell_time_s
     spacing = max(1.5, 0.4 / (n_points * dwell_time_s))
-    exponents = [
-        2j * np.pi * f - d
-        for low, high in bands_hz
-        for f in np.linspace(low, high, max(2, round((high - low) / spacing)))
-        for d in decays_per_s
-    ]
-    if not exponents:
+    exponents = np.array(
+        [
+            2j * np.pi * f - d
+            for low, high in bands_hz
+            for f in np.linspace(low, high, max(2, round((high - low) / spacing)))
+            for d in decays_per_s
+        ]
+    )
+    if exponents.size == 0:
         return np.zeros((0, n_points), dtype=np.complex128)
-    columns = np.exp(np.outer(t, exponents))
-    columns /= np.linalg.norm(columns, axis=0)
-    values, vectors = np.linalg.eigh(columns.conj().T @ columns)
+    # Products of damped lines are geometric series: no need to multiply columns of n_points.
+    step, end = np.exp(exponents * dwell_time_s), np.exp(exponents * (n_points * dwell_time_s))
+    products = (1.0 - np.outer(end.conj(), end)) / (1.0 - np.outer(step.conj(), step))
+    lengths = np.sqrt(np.real(np.diag(products)))
+    values, vectors = np.linalg.eigh(products / np.outer(lengths, lengths))
     kept = values > _SUBSPACE_TOLERANCE**2 * values[-1]
-    return np.ascontiguousarray((columns @ (vectors[:, kept] / np.sqrt(values[kept]))).T)
+    mixed = vectors[:, kept] / np.outer(lengths, np.sqrt(values[kept]))
+    return np.ascontiguousarray((np.exp(np.outer(t, exponents)) @ mixed).T)
 
 
 @dataclass(frozen=True, eq=False)
