@@ -261,7 +261,10 @@ class ScanChain:
             if self._order.decide([k for k in self._kept if k.fid is not None]):
                 self._align_all(ask=False)
                 return
-        self._weigh(self._align(kept))
+        changed = self._align(kept)
+        if self._linker is not None:
+            self._order.look(kept, self._aligners, self._linker)
+        self._weigh(changed)
 
     def _weigh(self, changed: list[KeptShot]) -> None:
         """Weights of the changed shots and their neighbours in time."""
@@ -279,9 +282,7 @@ class ScanChain:
         members = self._members(kept.condition)
         kept.position = len(aligner.fids)
         positions = aligner.add(kept.fid, kept.noise_sd, not kept.is_dummy)
-        changed = (
-            [k for k in members if k.position in positions] if len(positions) > 3 else [members[i] for i in positions]
-        )
+        changed = [members[i] for i in positions]
         self._update(changed, aligner)
         return changed
 

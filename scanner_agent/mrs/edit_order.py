@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from scanner_agent.mrs import editing
 from scanner_agent.mrs.kept import KeptShot
@@ -11,16 +11,29 @@ from scanner_agent.mrs.reference import Aligner
 from scanner_agent.mrs.shots import EditCondition, EditOrder
 
 _MISSING_PULSE_ODDS = 6.0
+# Beyond this log-likelihood ratio (some fifteen clear shots) a look at each later shot will do.
+_AMPLE_ODDS = 100.0
 
 
 class OrderFinder:
-    """Asks every shot whether its NAA is saturated, and decides for all of them."""
+    """Asks every shot whether its NAA is saturated, and decides for all of them.
+
+    Until the order is known shots are aligned with one another whatever their condition; later each with its own.
+    """
 
     def __init__(self, edit_pulse_ppm: tuple[float, float] | None) -> None:
         self.found: EditOrder | None = None
         self._edit_pulse_ppm = edit_pulse_ppm
         self._common: Aligner | None = None
         self._asked: list[KeptShot] = []
+        self._creatine: dict[EditCondition | None, tuple[int, complex | None]] = {}
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the order is known by far. One that more and more shots contradict is not."""
+        order = self.found
+        decided = order is not None and (order.decided_from == "data" or order.agrees_with_labels is True)
+        return decided and order is not None and (order.log_odds or 0.0) > _AMPLE_ODDS
 
     def ask_all(self, shots: Sequence[KeptShot], linker: Linker) -> None:
         """Forget what was and ask all these shots at once."""
@@ -36,13 +49,28 @@ class OrderFinder:
         self._measure(range(len(self._asked)), linker)
 
     def ask(self, kept: KeptShot, linker: Linker) -> None:
-        """Measure NAA against creatine in one shot more, over a reference common to ON and OFF."""
-        if kept.fid is None or not editing.saturates_naa(self._edit_pulse_ppm):
+        """Measure NAA against creatine in one shot more, over a reference common to ON and OFF; nothing once sure."""
+        if self.is_sure or kept.fid is None or not editing.saturates_naa(self._edit_pulse_ppm):
             return
         if self._common is None:
             self._common, self._asked = Aligner(linker.coarse), []
         self._asked.append(kept)
         self._measure(self._common.add(kept.fid, kept.noise_sd, not kept.is_dummy), linker)
+
+    def look(self, kept: KeptShot, aligners: Mapping[EditCondition | None, Aligner], linker: Linker) -> None:
+        """Once the order is sure: NAA against creatine in a shot aligned with the reference of its own condition."""
+        if not self.is_sure or kept.log_odds is not None or kept.fid is None or kept.alignment is None:
+            return
+        reference = aligners[kept.condition].reference
+        if reference is None or reference.weight <= 0:
+            return
+        band, f0, offset = linker.coarse, linker.spectrometer_frequency_mhz, linker.offset_ppm
+        n_shots, tcr = self._creatine.get(kept.condition, (-1, None))
+        if n_shots != reference.n_shots:
+            tcr = editing.creatine_of(reference.fid, reference.noise_sd, band, f0, offset)
+            self._creatine[kept.condition] = reference.n_shots, tcr
+        if tcr is not None:
+            kept.log_odds = editing.shot_log_odds(kept.fid, kept.noise_sd, kept.alignment, tcr, band, f0, offset)
 
     def _measure(self, positions: Iterable[int], linker: Linker) -> None:
         """Log-odds of the shots at these positions of the common aligner."""

@@ -145,24 +145,19 @@ def detect_order(
     if n < 4:
         return EditOrder(decided_from="nothing", reason="fewer than four shots"), [None] * n
     kinds = _patterns(np.asarray(places, dtype=np.intp))
-    candidates = list(kinds.values())
-    # Half the sum over all shots: differences are log-likelihood ratios.
-    scores = [0.5 * float(np.sum(np.where(on, -values, values))) for on in candidates]
     # Blocked: every place for the one change, at least four shots after the first and two before the last.
-    for split in range(4, n - 1):
-        first = np.arange(n) < split
-        score = 0.5 * float(np.sum(values[split:]) - np.sum(values[:split]))
-        equal = _EQUAL_BLOCKS_ODDS if 2 * split == n else 0.0
-        candidates += [first, ~first]
-        scores += [score + equal, -score + equal]
-    ranked = np.argsort(scores)[::-1]
-    best = int(ranked[0])
-    lead = min(
-        (scores[best] - scores[k]) / (_SPLIT_ODDS / _LOCK_ODDS if _near(candidates[best], candidates[k]) else 1.0)
-        for k in ranked[1:]
-    )
+    splits = np.arange(4, n - 1)
+    first = np.arange(n) < splits[:, None]
+    candidates = np.concatenate([np.array(list(kinds.values())), first, ~first])
+    # Half the sum over all shots: differences are log-likelihood ratios. Blocks of equal length are likelier.
+    scores = 0.5 * np.where(candidates, -1.0, 1.0) @ values
+    scores[len(kinds) :] += np.tile(np.where(2 * splits == n, _EQUAL_BLOCKS_ODDS, 0.0), 2)
+    best = int(np.argmax(scores))
+    near = np.count_nonzero(candidates != candidates[best], axis=1) == 1
+    leads = (scores[best] - scores) / np.where(near, _SPLIT_ODDS / _LOCK_ODDS, 1.0)
+    leads[best] = np.inf
     # One block so far: the change may still be to come.
-    lead = min(lead, scores[best] - 0.5 * abs(float(np.sum(values))))
+    lead = float(min(np.min(leads), scores[best] - 0.5 * abs(float(np.sum(values)))))
     if lead < _LOCK_ODDS or scores[best] < 0.5 * _LOCK_ODDS:
         return EditOrder(
             decided_from="nothing",
@@ -172,11 +167,6 @@ def detect_order(
     on = candidates[best]
     decided: list[EditCondition | None] = ["on" if flag else "off" for flag in on]
     return EditOrder(decided_from="data", pattern=_name(on, places), log_odds=lead, reason="found from NAA"), decided
-
-
-def _near(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> bool:
-    """Whether two orders have a single shot between them."""
-    return int(np.count_nonzero(one != other)) == 1
 
 
 def _name(is_on: NDArray[np.bool_], places: Sequence[int]) -> str | None:

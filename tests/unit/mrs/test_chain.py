@@ -158,3 +158,29 @@ def test_missing_editing_pulse_is_noticed(make_scan):
     average = chain.average()
     assert average.weights[10] == 0
     assert average.weights[11] == 0
+
+
+def test_later_shots_are_only_looked_at_and_still_tell(make_scan):
+    scan = make_scan(edited=("on", "off"), n_shots=36, snr=8.0)
+    other = make_scan(edited=("off", "on"), n_shots=36, snr=8.0)
+    scan.data[30] = other.data[30]
+    chain = scan.run(edited=True, edit_pulse_ppm=(1.9, 7.46))
+    assert chain._order.is_sure
+    assert len(chain._order._asked) < 30
+    odds = np.array([e.edit_log_odds for e in chain.estimates])
+    on = np.array([c == "on" for c in scan.conditions])
+    usual = np.arange(36) != 30
+    assert odds[on & usual].max() < -2.0
+    assert odds[~on].min() > 8.0
+    assert "editing pulse" in chain.estimates[30].reason
+
+
+def test_a_swap_on_the_way_is_seen_after_the_order_was_sure(make_scan):
+    scan = make_scan(edited=("on", "off"), n_shots=48, snr=8.0)
+    scan.labels = [*scan.labels[:24], *reversed(scan.labels[24:])]
+    chain = scan.run(edited=True, edit_pulse_ppm=(1.9, 7.46))
+    odds = np.array([e.edit_log_odds for e in chain.estimates])
+    on = np.array([c == "on" for c in scan.conditions])
+    assert odds[on].max() < 0.0 < odds[~on].min()
+    # What contradicts the labels is asked again before it is believed.
+    assert not chain._order.is_sure
