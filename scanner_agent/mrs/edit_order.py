@@ -58,8 +58,8 @@ class OrderFinder:
         self._measure(self._common.add(kept.fid, kept.noise_sd, not kept.is_dummy), linker)
 
     def look(self, kept: KeptShot, aligners: Mapping[EditCondition | None, Aligner], linker: Linker) -> None:
-        """Once the order is sure: NAA against creatine in a shot aligned with the reference of its own condition."""
-        if not self.is_sure or kept.log_odds is not None or kept.fid is None or kept.alignment is None:
+        """For the newest shot, if it was not asked: NAA against creatine, aligned with its own condition's reference."""
+        if not self._asked or self._asked[-1] is kept or kept.fid is None or kept.alignment is None:
             return
         reference = aligners[kept.condition].reference
         if reference is None or reference.weight <= 0:
