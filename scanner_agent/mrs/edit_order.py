@@ -58,7 +58,7 @@ class OrderFinder:
         self._measure(self._common.add(kept.fid, kept.noise_sd, not kept.is_dummy), linker)
 
     def look(self, kept: KeptShot, aligners: Mapping[EditCondition | None, Aligner], linker: Linker) -> None:
-        """For the newest shot, if it was not asked: NAA against creatine, aligned with its own condition's reference."""
+        """For the newest shot, if it was not asked: NAA against creatine, aligned with its condition's reference."""
         if not self._asked or self._asked[-1] is kept or kept.fid is None or kept.alignment is None:
             return
         reference = aligners[kept.condition].reference
