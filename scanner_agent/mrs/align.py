@@ -216,27 +216,29 @@ def make_template(reference: NDArray[np.complexfloating], noise_sd: float, band:
         below, above = np.einsum("wb,kb->kw", decay, blocks)
         ratios = np.real(above / below)
     noise01 = float(np.real(np.vdot(first, second)))
+    response = np.stack([own.sum(axis=1), slope.sum(axis=1)], axis=1)
     return Template(
         band=band,
         first=first,
         second=second,
         reference=clean,
-        response=np.stack([own.sum(axis=1), slope.sum(axis=1)], axis=1),
+        response=response,
         noise=np.array(
             [[float(np.real(np.vdot(first, first))), noise01], [noise01, float(np.real(np.vdot(second, second)))]]
         ),
-        ratios=_descending(np.nan_to_num(ratios)),
+        ratios=_descending(np.nan_to_num(ratios), response),
         reference_noise_sd=noise_sd,
     )
 
 
-def _descending(ratios: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Ratios made monotone outward from no broadening: noise can turn those of much narrower lines."""
+def _descending(ratios: NDArray[np.float64], response: NDArray[np.complex128]) -> NDArray[np.float64]:
+    """Ratios made monotone: for narrower lines, whose late signal is lost in noise, those of the first order in t."""
+    narrower = np.pi * np.maximum(-BROADENINGS_HZ, 0.0)
+    a = np.real(response)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        first_order = np.nan_to_num((a[1, 0] + narrower * a[1, 1]) / (a[0, 0] + narrower * a[0, 1]))
     zero = int(np.argmin(np.abs(BROADENINGS_HZ)))
-    steady = ratios.copy()
-    steady[zero:] = np.minimum.accumulate(ratios[zero:])
-    steady[: zero + 1] = np.maximum.accumulate(ratios[zero::-1])[::-1]
-    return steady
+    return np.concatenate([first_order[:zero], np.minimum.accumulate(ratios[zero:])])
 
 
 @dataclass(frozen=True, eq=False)
