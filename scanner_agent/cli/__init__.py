@@ -9,7 +9,7 @@ from scanner_agent.errors import ScannerAgentError
 
 
 def main() -> None:
-    """Run a command; an expected error becomes one line on stderr and exit code 2.
+    """Run a command; an expected error, or a file that cannot be had, becomes one line on stderr and exit code 2.
 
     The daemon starts past the table of all commands, which takes as long to build as the daemon to start: shots wait.
     """
@@ -25,4 +25,9 @@ def main() -> None:
                 app()
     except ScannerAgentError as error:
         print(f"scanner-agent: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"scanner-agent: {error.filename}: {error.strerror}", file=sys.stderr)
         sys.exit(2)

@@ -335,15 +335,13 @@ def audit_verify(
 
       scanner-agent audit verify --report report.json
     """
-    import msgspec
-
+    from scanner_agent.cli.report import read_report
     from scanner_agent.config import load_config
     from scanner_agent.daemon.audit import Head, read_head, verify
-    from scanner_agent.records import ScanReport
 
     known = None
     if report is not None:
-        made = msgspec.json.decode(report.read_bytes(), type=ScanReport).provenance
+        made = read_report(report).provenance
         if made.audit_count is not None and made.audit_head is not None:
             known = Head(made.audit_count, made.audit_head)
     path = load_config(config).state / "audit.jsonl"

@@ -43,7 +43,7 @@ def report(
     if scan is None:
         _list_scans(config)
         return
-    found, placements = (_from_file(Path(scan)), []) if scan.endswith(".json") else _from_store(scan, config)
+    found, placements = (read_report(Path(scan)), []) if scan.endswith(".json") else _from_store(scan, config)
     if json_out == "-":
         from scanner_agent.records import to_json
 
@@ -67,7 +67,8 @@ def report(
     print(page, file=sys.stderr)
 
 
-def _from_file(path: Path) -> ScanReport:
+def read_report(path: Path) -> ScanReport:
+    """A report that was written as JSON. Raises SourceError."""
     import msgspec
 
     from scanner_agent.records import ScanReport

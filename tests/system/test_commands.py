@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from scanner_agent.cli.app import app
 from scanner_agent.daemon.play import play
+from scanner_agent.errors import SourceError
 from scanner_agent.records import ScanHeader, Shot, ShotKind
 from scanner_agent.sources import open_scan, write_nifti_mrs
 from scanner_agent.wire import ShotSender, wait_for_report
@@ -103,6 +104,9 @@ def test_the_audit_record_is_checked_against_a_report(daemon: live.Daemon, scan_
         assert _run(*arguments, "--scan-id", f"audited-{name}", "--json", tmp_path / f"{name}.json")[0] == 0
     code, out, _ = _run("audit", "verify", *config, "--report", tmp_path / "b.json")
     assert code == 0, out
+    (tmp_path / "other.json").write_text("{}")
+    with pytest.raises(SourceError, match=r"other\.json is not a report"):
+        _run("audit", "verify", *config, "--report", tmp_path / "other.json")
     path = daemon.state / "audit.jsonl"
     whole = path.read_bytes()
     path.write_bytes(whole.splitlines(keepends=True)[0])

@@ -63,12 +63,14 @@ def test_people_get_lines(scan: Path) -> None:
         (["{scan}", "--basis", "nonsense"], "nonsense"),
         (["{scan}", "--basis", "steam_te11_7t"], "steam_te11_7t"),
         (["{text}"], "notes.txt"),
+        (["{scan}", "--json", "{nowhere}"], "none/report.json: No such file or directory"),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_code_2(scan: Path, tmp_path: Path, arguments: list[str], said: str) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("not a scan")
-    done = run(*(argument.format(scan=scan, text=text) for argument in arguments))
+    nowhere = tmp_path / "none" / "report.json"
+    done = run(*(argument.format(scan=scan, text=text, nowhere=nowhere) for argument in arguments))
     assert done.returncode == 2
     assert done.stdout == ""
     assert said in done.stderr
