@@ -255,7 +255,7 @@ def reception_notes(coils: CoilReport, water: WaterReference | None) -> list[str
         )
     if water is not None and water.fwhm_hz is not None:
         notes.append(
-            f"Water reference: {water.n_shots} shots, linewidth {water.fwhm_hz:.1f} Hz, S/N {water.snr:.0f},"
+            f"Water reference: {water.n_shots} {'shot' if water.n_shots == 1 else 'shots'}, linewidth {water.fwhm_hz:.1f} Hz, S/N {water.snr:.0f},"
             f" {water.frequency_hz:+.1f} Hz from 4.65 ppm."
         )
     return notes
