@@ -254,8 +254,9 @@ def reception_notes(coils: CoilReport, water: WaterReference | None) -> list[str
             f"{most}{left_out}."
         )
     if water is not None and water.fwhm_hz is not None:
+        shots = "shot" if water.n_shots == 1 else "shots"
         notes.append(
-            f"Water reference: {water.n_shots} {'shot' if water.n_shots == 1 else 'shots'}, linewidth {water.fwhm_hz:.1f} Hz, S/N {water.snr:.0f},"
+            f"Water reference: {water.n_shots} {shots}, linewidth {water.fwhm_hz:.1f} Hz, S/N {water.snr:.0f},"
             f" {water.frequency_hz:+.1f} Hz from 4.65 ppm."
         )
     return notes
