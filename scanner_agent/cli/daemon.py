@@ -103,10 +103,8 @@ def send(
         raise typer.Exit(130) from None
     for refusal in result.refused:
         print(f"shot {refusal.shot_index} refused: {refusal.text} ({refusal.reason})", file=sys.stderr)
-    print(
-        f"{result.acknowledged} {'shot' if result.acknowledged == 1 else 'shots'} acknowledged in {result.seconds:.1f} s",
-        file=sys.stderr,
-    )
+    shots = "shot" if result.acknowledged == 1 else "shots"
+    print(f"{result.acknowledged} {shots} acknowledged in {result.seconds:.1f} s", file=sys.stderr)
     if not wait and json_out is None:
         return
     report, _ = wait_for_report(connect, source.header.scan_id, 600.0, keys=keys)
