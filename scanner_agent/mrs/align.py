@@ -28,7 +28,7 @@ _LINE_HALF_PPM, _LINE_WIDTHS_PPM = 0.02, (0.03, 0.08)
 _CLEAN_ENERGY = 5000.0
 _SUBSPACE_TOLERANCE = 3e-2
 # Shots are searched this far about the last ones; a weak prior of this width keeps noise from choosing a far peak.
-_RANGE_HZ, _RANGE_PPM, _PRIOR_SD_PPM = 32.0, 0.26, 0.12
+_RANGE_HZ, _RANGE_PPM, _PRIOR_SD_PPM = 25.0, 0.2, 0.12
 
 
 def damped_subspace(

@@ -18,6 +18,8 @@ _START_PASSES, _REFRESH_PER_SHOT = 2, 2
 _JITTER_SHOTS = 64
 # Shots on either side whose median frequency is where a shot is looked for: fewer stray by more than the range.
 _NEAR_SHOTS = 24
+# Misfit beyond the neighbours' median, in its own standard errors, that has a shot looked for elsewhere.
+_POOR = 8.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -293,10 +295,28 @@ class Aligner:
         own = locate_shot(fid, sd, template, expected)
         self._own[i] = own if self.joins[i] else None
         if own is None or leaning(own) <= 0:
-            return None if own is None else with_misfit(own, fid, sd, template)
+            return None if own is None else self._surely(i, with_misfit(own, fid, sd, template), template)
         if self._jitter2 is None:
             self._jitter2 = jitter2_of(self._own[-_JITTER_SHOTS:], self.band.spectrometer_frequency_mhz)
         return _leant(i, own, self.fids, self.sds, self._own, template, expected, self._jitter2)
+
+    def _surely(self, i: int, found: Alignment, template: Template) -> Alignment:
+        """The same, or what fits better to either side where a strong shot fits far worse than its neighbours do.
+
+        Residual water of a shot that strays farther than is searched can be taken for its signal.
+        """
+        near = [*self.found[max(0, i - _NEAR_SHOTS) : i], *self.found[i + 1 : i + 1 + _NEAR_SHOTS]]
+        usual = max(1.0, float(np.median([a.misfit for a in near if a is not None] or [np.inf])))
+        if found.misfit < usual * (1 + _POOR * found.misfit_sd):
+            return found
+        aside = 0.8 * self.band.range_hz
+        for expected in (self._expected(i) - aside, self._expected(i) + aside):
+            other = align_shot(self.fids[i], self.sds[i], template, expected)
+            if other is not None and other.misfit < found.misfit:
+                found = other
+        if self._own[i] is not None:
+            self._own[i] = found
+        return found
 
     def _expected(self, i: int) -> float:
         """Frequency to be expected of a shot, Hz: the median of its neighbours'. Its own would keep an outlier."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from scanner_agent.mrs import reference
 from scanner_agent.mrs.align import BRAIN_LINES_PPM, BROADENINGS_HZ, align_band, align_shot, make_template
 from scanner_agent.mrs.reference import Aligner
 
@@ -83,3 +84,23 @@ def test_narrower_lines_are_told_from_one_another(seed):
         found = align_shot(clean[0] * np.exp(-np.pi * broader_hz * T), 0.5, template)
         assert found is not None
         assert found.broadening_hz == pytest.approx(broader_hz, abs=1.0)
+
+
+@pytest.mark.parametrize("looked_for_elsewhere", [True, False])
+def test_a_shot_beyond_the_range_is_not_taken_for_its_water(monkeypatch, looked_for_elsewhere):
+    if not looked_for_elsewhere:
+        monkeypatch.setattr(reference, "_POOR", np.inf)
+    rng = np.random.default_rng(6)
+    fids, shift = _shots(40, 1.0, seed=6)
+    far = rng.uniform(-3.0, 3.0, size=40)
+    far[34] = 29.0
+    water = 60.0 * np.exp(-np.pi * 8.0 * T + 2j * np.pi * shift[:, None] * T + 1j * rng.normal(size=(40, 1)))
+    fids = ((fids + water) * np.exp(2j * np.pi * far[:, None] * T)).astype(np.complex64)
+    aligner = _aligner()
+    for fid in fids:
+        aligner.add(fid, 1.0, True)
+    aligner.finish([True] * 40, 2)
+    error = np.array([a.frequency_hz for a in aligner.found]) - shift - far
+    error = np.abs(error - np.median(error))
+    assert np.delete(error, 34).max() < 3.0
+    assert (error[34] < 3.0) == looked_for_elsewhere
