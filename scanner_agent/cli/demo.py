@@ -169,15 +169,17 @@ def _wait_until_ready(session: Session, process: subprocess.Popen[bytes]) -> Non
     console = Console(stderr=True)
     began = time.monotonic()
     said = -10.0
-    status = console.status(_STORY) if console.is_terminal else contextlib.nullcontext()
-    with status:
+    status = console.status(_STORY) if console.is_terminal else None
+    if status is None:
+        console.print(_STORY)
+    with status or contextlib.nullcontext():
         while (health := session.state.health) is None or not health.ready:
             elapsed = time.monotonic() - began
             if process.poll() is not None or elapsed > _READY_WITHIN_S:
                 raise DemoError(f"the daemon did not become ready within {_READY_WITHIN_S:g} s")
-            text = f"{_STORY} Getting ready (a minute or so the first time): {elapsed:.0f} s"
-            if console.is_terminal:
-                status.update(text)  # type: ignore[union-attr]
+            text = f"Getting ready (a minute or so the first time): {elapsed:.0f} s"
+            if status is not None:
+                status.update(f"{_STORY} {text}")
             elif elapsed - said >= 10.0:
                 said = elapsed
                 console.print(text)

@@ -117,7 +117,7 @@ def _quality_texts(quality: Quality) -> list[str]:
 def _shots_text(report: ScanReport) -> str:
     lost = [track.index + 1 for track in report.shots if not track.used]
     if not lost:
-        return f"all {len(report.shots)} shots used"
+        return "its only shot is used" if len(report.shots) == 1 else f"all {len(report.shots)} shots used"
     return f"shots {ranges(lost)} lost ({len(lost)} of {len(report.shots)})"
 
 
