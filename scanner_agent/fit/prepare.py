@@ -153,6 +153,58 @@ def _ratios(
     return np.array(rows), np.array(scales), reference
 
 
+@dataclass(frozen=True, eq=False)
+class _Band:
+    """The part of a zero-filled spectrum about the fit window, and the time axis of its own short FID."""
+
+    n_filled: int
+    places: NDArray[np.int64]
+    """(n_band,) in the spectrum, ascending frequency."""
+    window: NDArray[np.int64]
+    """(n_window,) in the band's own spectrum."""
+    inside: NDArray[np.bool_]
+    """(n_band,) of `places`, which belong to the window."""
+    ppm: NDArray[np.float64]
+    """(n_window,)"""
+    time_s: NDArray[np.float64]
+    """(n_band,) the last quarter before time 0."""
+    n_positive: int
+
+    def spectra(self, fids: NDArray[np.complex128]) -> NDArray[np.complex128]:
+        """(n, n_band) of FIDs (n, n_used)."""
+        return np.asarray(fft(fids, n=self.n_filled, axis=-1)[:, self.places])
+
+
+def _band(ppm_range: tuple[float, float], n_filled: int, dwell_time_s: float, f0: float) -> _Band:
+    low, high = ppm_range
+    bin_hz = 1.0 / (n_filled * dwell_time_s)
+    centre_bin = round((WATER_PPM - 0.5 * (low + high)) * f0 / bin_hz)
+    half = int(np.ceil((0.5 * (high - low) + GUARD_PPM) * f0 / bin_hz))
+    n_band = min(next_fast_len(2 * half), n_filled)
+    offsets = np.arange(-(n_band // 2), n_band - n_band // 2)
+    ppm = np.asarray(WATER_PPM - (centre_bin + offsets) * bin_hz / f0, dtype=np.float64)
+    inside = (ppm >= low) & (ppm <= high)
+    index = np.arange(n_band)
+    n_positive = (3 * n_band) // 4
+    time_s = np.where(index < n_positive, index, index - n_band) * (n_filled * dwell_time_s / n_band)
+    places = (centre_bin + offsets) % n_filled
+    return _Band(n_filled, places, offsets[inside] % n_band, inside, ppm[inside], time_s, n_positive)
+
+
+def _gaussians(
+    basis: BasisSet, f0: float, settings: FitSettings
+) -> tuple[tuple[GaussianTerm, ...], tuple[SoftRatio, ...], tuple[GaussianTerm, ...]]:
+    """Macromolecules and lipids to be fitted, their soft ratios, and those that are only looked for."""
+    if settings.phantom:
+        return (), (), ()
+    low, high = settings.ppm_range
+    known = edited_terms(f0, basis.edit_pulse_ppm) if settings.edited else IN_VIVO_TERMS
+    known = tuple(t for t in known if any(low < line[0] < high for line in t.lines))
+    if not settings.macromolecules:
+        return (), (), known
+    return known, EDITED_RATIOS if settings.edited else IN_VIVO_RATIOS, ()
+
+
 def prepare(
     basis: BasisSet, dwell_time_s: float, n_points: int, spectrometer_frequency_mhz: float, settings: FitSettings
 ) -> PreparedBasis:
@@ -164,67 +216,41 @@ def prepare(
     n_used = min(n_points, round(duration / dwell_time_s))
     while next_fast_len(n_used) != n_used:
         n_used -= 1
-    n_filled = 2 * n_used
-    bin_hz = 1.0 / (n_filled * dwell_time_s)
     f0 = spectrometer_frequency_mhz
 
     names, missing = _choose(basis, settings)
     fids = basis.resampled(n_points, dwell_time_s, f0).subset(names).fids[:, :n_used]
     time_s = time_axis(n_used, dwell_time_s)
     unit = _unit_of_a_proton(basis)
-    low, high = settings.ppm_range
-    terms: tuple[GaussianTerm, ...] = ()
-    ratios: tuple[SoftRatio, ...] = ()
-    probes: tuple[GaussianTerm, ...] = ()
-    if not settings.phantom:
-        known = edited_terms(f0, basis.edit_pulse_ppm) if settings.edited else IN_VIVO_TERMS
-        known = tuple(t for t in known if any(low < line[0] < high for line in t.lines))
-        if settings.macromolecules:
-            terms = known
-            ratios = EDITED_RATIOS if settings.edited else IN_VIVO_RATIOS
-        else:
-            probes = known
+    terms, ratios, probes = _gaussians(basis, f0, settings)
     damping_hz = max((PHANTOM_DAMPING_HZ if settings.phantom else IN_VIVO_DAMPING_HZ) - basis.linewidth_hz, 0.0)
     fids = fids * np.exp(-np.pi * damping_hz * time_s)
     gaussians = [unit * gaussian_fid(t, time_s, f0) for t in terms + probes]
     all_fids = np.concatenate([fids, np.array(gaussians).reshape(len(terms) + len(probes), n_used)])
     all_fids[:, 0] *= 0.5
 
-    centre_bin = round((WATER_PPM - 0.5 * (low + high)) * f0 / bin_hz)
-    half = int(np.ceil((0.5 * (high - low) + GUARD_PPM) * f0 / bin_hz))
-    n_band = min(next_fast_len(2 * half), n_filled)
-    offsets = np.arange(-(n_band // 2), n_band - n_band // 2)
-    band = (centre_bin + offsets) % n_filled
-    spectra = fft(all_fids, n=n_filled, axis=-1)[:, band]
-
-    all_ppm = np.asarray(WATER_PPM - (centre_bin + offsets) * bin_hz / f0, dtype=np.float64)
-    inside = (all_ppm >= low) & (all_ppm <= high)
-    energy = np.sum(np.abs(spectra[:, inside]) ** 2, axis=1)
+    band = _band(settings.ppm_range, 2 * n_used, dwell_time_s, f0)
+    spectra = band.spectra(all_fids)
+    energy = np.sum(np.abs(spectra[:, band.inside]) ** 2, axis=1)
     kept = energy > NEGLIGIBLE**2 * (energy.max() if energy.size else 1.0)
     kept[len(names) + len(terms) :] = False
     probe_columns = ifft(np.fft.ifftshift(spectra[len(names) + len(terms) :], axes=-1), axis=-1)
+    columns = ifft(np.fft.ifftshift(spectra[kept], axes=-1), axis=-1)
     all_names = names + tuple(t.name for t in terms + probes)
     final_names = tuple(n for n, k in zip(all_names, kept, strict=True) if k)
-    spectra = spectra[kept]
-    columns = ifft(np.fft.ifftshift(spectra, axes=-1), axis=-1)
-    step_s = n_filled * dwell_time_s / n_band
-    index = np.arange(n_band)
-    n_positive = (3 * n_band) // 4
-    signed = np.where(index < n_positive, index, index - n_band) * step_s
 
     lasting = np.full(len(final_names), n_used * dwell_time_s)
     widths_hz = np.array([f0 * t.mean_fwhm_ppm for t in terms if t.name in final_names])
     if widths_hz.size:
         lasting[-widths_hz.size :] = np.minimum(lasting[-widths_hz.size :], GAUSSIAN_LASTS / widths_hz)
         widths_hz[np.isin(final_names[-widths_hz.size :], FIXED_WIDTH)] = 0.0
-    columns *= _support(signed, lasting)
-    probe_columns *= _support(signed, np.array([GAUSSIAN_LASTS / (f0 * t.mean_fwhm_ppm) for t in probes]))
+    columns *= _support(band.time_s, lasting)
+    probe_columns *= _support(band.time_s, np.array([GAUSSIAN_LASTS / (f0 * t.mean_fwhm_ppm) for t in probes]))
 
-    ppm = all_ppm[inside]
-    window = (offsets[inside]) % n_band
-    splines = spline_basis(ppm, low, high)
+    splines = spline_basis(band.ppm, *settings.ppm_range)
     difference = np.diff(np.eye(splines.shape[1]), n=2, axis=0)
     rows, scales, reference = _ratios(final_names, ratios, settings)
+    n_metabolites = sum(1 for n in final_names if n in names)
     return PreparedBasis(
         basis=basis,
         settings=settings,
@@ -233,18 +259,18 @@ def prepare(
         dwell_time_s=dwell_time_s,
         spectrometer_frequency_mhz=f0,
         names=final_names,
-        n_metabolites=sum(1 for n in final_names if n in names),
+        n_metabolites=n_metabolites,
         missing=missing,
-        band=band,
-        window=window,
-        ppm=ppm,
-        time_s=signed,
-        n_positive=n_positive,
+        band=band.places,
+        window=band.window,
+        ppm=band.ppm,
+        time_s=band.time_s,
+        n_positive=band.n_positive,
         columns=columns,
         probes=probe_columns,
         widths_hz=widths_hz,
         natural_width_hz=natural_width_hz(f0),
-        prior=make_prior(sum(1 for n in final_names if n in names), f0, settings),
+        prior=make_prior(n_metabolites, f0, settings),
         splines=splines,
         spline_gram=splines.T @ splines,
         roughness=difference.T @ difference,

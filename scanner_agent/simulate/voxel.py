@@ -175,60 +175,10 @@ def voxel_signals(
     main_line = next(name for name in _SINGLETS if name in subject.amounts_mm)
     naa = 3.0 * subject.amounts_mm[main_line] * metabolite_weight(main_line, timing)
     common = shape * eddy
-
-    def metabolites(spectrum: str, names: list[str]) -> Complex:
-        chosen = basis[spectrum]
-        total = np.zeros(sampling.n_points, dtype=np.complex128)
-        for name in names:
-            missing_width = _NATURAL_WIDTH_HZ - chosen.linewidth_hz + draws.width_hz.get(name, 0.0)
-            own = np.exp((2j * np.pi * draws.shift_hz.get(name, 0.0) - np.pi * missing_width) * times)
-            total += subject.amounts_mm[name] * metabolite_weight(name, timing) * own * chosen.fid(name)
-        return total
-
-    def macromolecules(shares: Mapping[str, float], *, edited: bool = False) -> Complex:
-        total = np.zeros(sampling.n_points, dtype=np.complex128)
-        for name, amount in subject.macromolecules.items():
-            lines = MACROMOLECULES[name]
-            if edited and name != "MM3co":
-                lines = tuple(line for line in lines if line[0] < _SATURATED_BELOW_PPM)
-            reference = _CO_EDITED_TE_S if name == "MM3co" else 0.035
-            weight = shares.get(name, 0.0) * macromolecule_weight(timing, reference)
-            if weight:
-                total += (
-                    amount
-                    * weight
-                    * gaussian_fid(
-                        lines,
-                        sampling.n_points,
-                        sampling.dwell_time_s,
-                        sampling.spectrometer_frequency_mhz,
-                        draws.macromolecule_width,
-                    )
-                )
-        return total
-
-    first = next(iter(basis.values()))
-    known = [name for name in subject.amounts_mm if name in first.names]
-    background = naa * draws.baseline
-    if "main" in basis:
-        in_main = dict.fromkeys(subject.macromolecules, 1.0) | {"MM3co": 0.0}
-        tissue = {"main": common * (metabolites("main", known) + macromolecules(in_main) + background)}
-        plain = "main"
-    else:
-        edited = [name for name in known if name not in _SATURATED]
-        saturated = [name for name in known if name in _SATURATED]
-        on_off = metabolites("on", edited) - metabolites("off", edited)
-        pulses = basis["off"].edit_pulse_ppm
-        symmetric = pulses is not None and abs(pulses[1] - 1.5) < 0.2
-        off_share = _SYMMETRIC_OFF_SHARE if symmetric else _OFF_SHARE
-        tissue = {
-            "off": common * (metabolites("off", known) + macromolecules(off_share) + background),
-            "edit": common
-            * (on_off + macromolecules({n: _ON_SHARE[n] - off_share[n] for n in _ON_SHARE}, edited=True)),
-            "saturation": common * (metabolites("on", saturated) - metabolites("off", saturated)),
-        }
-        plain = "off"
-    singlets = common * metabolites(plain, [n for n in _SINGLETS if n in known])
+    voxel = _Voxel(subject, basis, sampling, timing, draws)
+    plain = "main" if "main" in basis else "off"
+    tissue = voxel.plain(naa) if plain == "main" else voxel.edited(naa)
+    singlets = common * voxel.metabolites(plain, [n for n in _SINGLETS if n in voxel.known])
     residual = sum(
         share * np.exp((2j * np.pi * f - np.pi * (_RESIDUAL_WIDTH_HZ + w)) * times)
         for f, w, share in draws.residual_lines
@@ -236,7 +186,7 @@ def voxel_signals(
     water_mm = water_amount(subject.tissue, timing) if subject.water_mm is None else subject.water_mm
     water_line = shape * np.exp(-np.pi * (_NATURAL_WIDTH_HZ + _WATER_WIDTH_HZ) * times)
     return VoxelSignals(
-        tissue=tissue,
+        tissue={name: common * fid for name, fid in tissue.items()},
         water=2.0 * water_mm * eddy * water_line,
         residual=np.asarray(common * residual, dtype=np.complex128),
         lipid=naa * _scalp_lipid(sampling, draws),
@@ -245,6 +195,76 @@ def voxel_signals(
         fwhm_hz=full_width_hz(shape * np.exp(-np.pi * _NATURAL_WIDTH_HZ * times), sampling.dwell_time_s),
         water_fwhm_hz=full_width_hz(water_line, sampling.dwell_time_s),
     )
+
+
+@dataclass(frozen=True)
+class _Voxel:
+    """The tissue's signals (n_points,) before the line shape that all of them share."""
+
+    subject: Subject
+    basis: Mapping[str, BasisSet]
+    sampling: Sampling
+    timing: Timing
+    draws: Draws
+
+    @property
+    def known(self) -> list[str]:
+        """Metabolites that the basis has."""
+        first = next(iter(self.basis.values()))
+        return [name for name in self.subject.amounts_mm if name in first.names]
+
+    def plain(self, naa: float) -> dict[str, Complex]:
+        """Of a sequence that does not edit."""
+        shares = dict.fromkeys(self.subject.macromolecules, 1.0) | {"MM3co": 0.0}
+        return {"main": self.metabolites("main", self.known) + self.macromolecules(shares) + naa * self.draws.baseline}
+
+    def edited(self, naa: float) -> dict[str, Complex]:
+        """The OFF signal, what editing adds to it, and what the ON pulse saturates."""
+        edited = [name for name in self.known if name not in _SATURATED]
+        saturated = [name for name in self.known if name in _SATURATED]
+        on_off = self.metabolites("on", edited) - self.metabolites("off", edited)
+        pulses = self.basis["off"].edit_pulse_ppm
+        symmetric = pulses is not None and abs(pulses[1] - 1.5) < 0.2
+        off_share = _SYMMETRIC_OFF_SHARE if symmetric else _OFF_SHARE
+        gained = {name: _ON_SHARE[name] - off_share[name] for name in _ON_SHARE}
+        return {
+            "off": self.metabolites("off", self.known) + self.macromolecules(off_share) + naa * self.draws.baseline,
+            "edit": on_off + self.macromolecules(gained, edited=True),
+            "saturation": self.metabolites("on", saturated) - self.metabolites("off", saturated),
+        }
+
+    def metabolites(self, spectrum: str, names: list[str]) -> Complex:
+        """Their sum, each with its own shift and width."""
+        chosen, times = self.basis[spectrum], self.sampling.times_s
+        total = np.zeros(self.sampling.n_points, dtype=np.complex128)
+        for name in names:
+            missing_width = _NATURAL_WIDTH_HZ - chosen.linewidth_hz + self.draws.width_hz.get(name, 0.0)
+            own = np.exp((2j * np.pi * self.draws.shift_hz.get(name, 0.0) - np.pi * missing_width) * times)
+            total += self.subject.amounts_mm[name] * metabolite_weight(name, self.timing) * own * chosen.fid(name)
+        return total
+
+    def macromolecules(self, shares: Mapping[str, float], *, edited: bool = False) -> Complex:
+        """Their sum, each with its share; `edited`: without what the editing pulse saturates."""
+        at, total = self.sampling, np.zeros(self.sampling.n_points, dtype=np.complex128)
+        for name, amount in self.subject.macromolecules.items():
+            lines = MACROMOLECULES[name]
+            if edited and name != "MM3co":
+                lines = tuple(line for line in lines if line[0] < _SATURATED_BELOW_PPM)
+            reference = _CO_EDITED_TE_S if name == "MM3co" else 0.035
+            weight = shares.get(name, 0.0) * macromolecule_weight(self.timing, reference)
+            if weight:
+                total += (
+                    amount
+                    * weight
+                    * gaussian_fid(
+                        lines,
+                        at.n_points,
+                        at.dwell_time_s,
+                        at.spectrometer_frequency_mhz,
+                        self.draws.macromolecule_width,
+                    )
+                )
+        return total
 
 
 def _scalp_lipid(sampling: Sampling, draws: Draws) -> Complex:
