@@ -97,27 +97,7 @@ def log(
                 )
             )
         if live:
-            from scanner_agent.config import load_config
-            from scanner_agent.scan_protocol import load_protocols
-
-            settings = load_config(config)
-            own = load_protocols(settings.protocol_directories)
-            for scan_id in opened.phantom_scans_not_logged():
-                report = opened.store.report(scan_id)
-                if report is not None:
-                    signals = phantom_log.spooled_signals(settings.state / "spool", report, own)
-                    runs.append(
-                        phantom_log.run_of(
-                            report,
-                            signals,
-                            phantom=known,
-                            scanner=scanner,
-                            coil=coil,
-                            measured_at=None,
-                            in_store=True,
-                            note=note,
-                        )
-                    )
+            runs += phantom_log.live_runs(opened, config, phantom=known, scanner=scanner, coil=coil, note=note)
         opened.add(runs)
         for run in runs:
             print(f"logged {run.run_id[:8]}  {day(run.measured_at)}  {run.series}")

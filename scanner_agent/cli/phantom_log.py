@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scanner_agent.config import load_config
 from scanner_agent.errors import SpoolError
 from scanner_agent.fit.quality import term_rows
 from scanner_agent.mrs.eddy import eddy_phase
 from scanner_agent.mrs.quality import half_height_width_hz
 from scanner_agent.phantom.definition import Phantom, guess_phantom
 from scanner_agent.phantom.measure import Signals, measure
-from scanner_agent.phantom.series import Run, SeriesKey, new_id
+from scanner_agent.phantom.series import PhantomLog, Run, SeriesKey, new_id
 from scanner_agent.phantom.signal import (
     ChannelNoise,
     CorrectionEffects,
@@ -27,7 +28,7 @@ from scanner_agent.phantom.signal import (
     water_shape,
 )
 from scanner_agent.records import ScanHeader, ScanReport, Shot, ShotKind
-from scanner_agent.scan_protocol import ScanProtocol, match_protocol
+from scanner_agent.scan_protocol import ScanProtocol, load_protocols, match_protocol
 
 if TYPE_CHECKING:
     from scanner_agent.pipeline import ScanPipeline
@@ -242,6 +243,31 @@ def spooled_signals(spool: Path, report: ScanReport, own: Sequence[ScanProtocol]
         return signals_of(pipeline, pipeline.finish(report.end), reader.replay)
     finally:
         reader.close()
+
+
+def live_runs(
+    log: PhantomLog,
+    config: Path | None,
+    *,
+    phantom: Phantom | None,
+    scanner: str | None,
+    coil: str | None,
+    note: str,
+) -> list[Run]:
+    """Runs of the phantom scans that the daemon finished and that are not logged yet. Raises ConfigError."""
+    settings = load_config(config)
+    own = load_protocols(settings.protocol_directories)
+    runs = []
+    for scan_id in log.phantom_scans_not_logged():
+        report = log.store.report(scan_id)
+        if report is None:
+            continue
+        signals = spooled_signals(settings.state / "spool", report, own)
+        run = run_of(
+            report, signals, phantom=phantom, scanner=scanner, coil=coil, measured_at=None, in_store=True, note=note
+        )
+        runs.append(run)
+    return runs
 
 
 class _Silent:
