@@ -1,7 +1,7 @@
 """How near the signal chain comes to the limit: `python benchmarks/chain.py [--fast] [PART …]`.
 
-Parts: coils, alignment, outliers, mega, order, water, time, real. Truth is drawn (basis set of the package, coils and
-noise at random with any complex correlation); seeds are fixed per cell. Times are CPU times: set
+Parts: coils, alignment, outliers, mega, order, water, first, time, real. Truth is drawn (basis set of the package,
+coils and noise at random with any complex correlation); seeds are fixed per cell. Times are CPU times: set
 OMP_NUM_THREADS=1 for them.
 """
 
@@ -12,6 +12,7 @@ import time
 
 import numpy as np
 from chain_edited import mega, order
+from chain_first import first
 from chain_real import real
 from chain_scans import AMOUNTS, F0, Drawn, draw, metabolites
 from common import machine, table, write_json
@@ -247,6 +248,7 @@ PARTS = {
     "mega": mega,
     "order": order,
     "water": water,
+    "first": first,
     "time": times,
     "real": real,
 }
