@@ -1,7 +1,7 @@
 """How near the signal chain comes to the limit: `python benchmarks/chain.py [--fast] [PART …]`.
 
-Parts: coils, alignment, outliers, mega, order, water, first, time, real. Truth is drawn (basis set of the package,
-coils and noise at random with any complex correlation); seeds are fixed per cell. Times are CPU times: set
+Parts: coils, alignment, outliers, weak, mega, order, water, first, time, real. Truth is drawn (basis set of the
+package, coils and noise at random with any complex correlation); seeds are fixed per cell. Times are CPU times: set
 OMP_NUM_THREADS=1 for them.
 """
 
@@ -15,6 +15,7 @@ from chain_edited import mega, order
 from chain_first import first
 from chain_real import real
 from chain_scans import AMOUNTS, F0, Drawn, draw, metabolites
+from chain_weak import weak
 from common import machine, table, write_json
 
 from scanner_agent.mrs.align import align_band
@@ -245,6 +246,7 @@ PARTS = {
     "coils": coils,
     "alignment": alignment,
     "outliers": outliers,
+    "weak": weak,
     "mega": mega,
     "order": order,
     "water": water,
