@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from scanner_agent import store as store_module
 from scanner_agent.errors import StoreError
-from scanner_agent.records import EndStatus, Health, Placement, PlacementResult, ScanEnd, Verdict
+from scanner_agent.records import EndStatus, Health, Placement, PlacementResult, ScanEnd, ShotTrack, Verdict
 from scanner_agent.store import Store
 from tests.support.results import assessments, health, report, scan_header
 
@@ -137,6 +137,19 @@ def test_migration_leaves_a_schema_that_each_version_can_undo(tmp_path: Path) ->
     tables = set(sa.inspect(engine).get_table_names())
     assert {"scans", "shots", "assessments", "metabolites", "findings", "reports"} <= tables
     engine.dispose()
+
+
+def test_an_older_database_gains_the_columns_of_what_is_measured_of_a_shot_now(tmp_path: Path) -> None:
+    def columns(engine: sa.Engine) -> set[str]:
+        return {str(column["name"]) for column in sa.inspect(engine).get_columns("shots")}
+
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'old.db'}")
+    store_module._migrate(engine, "0003")
+    assert "edit_offset_hz" not in columns(engine)
+    engine.dispose()
+    store = Store.open(f"sqlite:///{tmp_path / 'old.db'}")
+    assert columns(store.engine) == {"scan_id", "shot_index", *ShotTrack.__struct_fields__} - {"index"}
+    store.close()
 
 
 def test_a_localiser_s_result_is_kept_once_beside_the_scan(store: Store) -> None:
