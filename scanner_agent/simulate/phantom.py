@@ -19,7 +19,7 @@ from scanner_agent.simulate.physiology import draw_physiology
 from scanner_agent.simulate.plan import Plan
 from scanner_agent.simulate.relaxation import Timing
 from scanner_agent.simulate.scan import Ingredients, ShotMaker, SimulatedScan
-from scanner_agent.simulate.setup import make_setup
+from scanner_agent.simulate.setup import ScanSetup, make_setup
 from scanner_agent.simulate.simulate import basis_sets
 from scanner_agent.simulate.subjects import Subject, Tissue
 from scanner_agent.simulate.truth import scan_truth
@@ -113,20 +113,7 @@ def simulate_phantom(
         basis=f"{_BASIS[kind]}_{field}",
     )
     drawing, of_coils, of_body = (np.random.default_rng(s) for s in np.random.SeedSequence([seed, 29]).spawn(3))
-    content = Subject(
-        amounts_mm=MappingProxyType(contents),
-        macromolecules=MappingProxyType({}),
-        lipid=0.0,
-        tissue=Tissue(0.0, 0.0, 1.0),
-        fwhm_hz=fwhm_hz,
-        gaussian_share=0.4,
-        asymmetry=float(drawing.uniform(-0.2, 0.2)),
-        snr_lcmodel=snr_naa / 2.0,
-        residual_water=residual_water,
-        eddy_hz=(float(drawing.normal(0.0, 2.0)), float(drawing.normal(0.0, 0.5))),
-        eddy_time_s=(0.01, 0.06),
-        water_mm=_WATER_MM,
-    )
+    content = _content(contents, fwhm_hz, snr_naa, residual_water, drawing)
     water_ppm = 4.65 + _WATER_PPM_PER_DEGREE * (temperature_c - 37.0)
     # Water lies on the centre; a line at p ppm then seems to lie at p - (water_ppm - 4.65).
     seeming = (water_ppm - 4.65) * spectrometer_frequency_mhz
@@ -143,22 +130,7 @@ def simulate_phantom(
     timing = Timing(0.035, 3.0, 123.25)
     voxel = voxel_signals(content, basis_sets(setup), sampling, timing, draws, fwhm_hz)
     body = draw_physiology(of_body, n_shots, repetition_time_s, spectrometer_frequency_mhz, 0.0)
-    index = np.arange(n_shots)
-    turning = 0.1 * np.exp(2j * np.pi * (index % setup.phase_cycle_steps) / setup.phase_cycle_steps)
-    plan = Plan(
-        n=n_shots,
-        excitations_per_shot=1,
-        repetition_time_s=repetition_time_s,
-        field=setup.field,
-        edited=False,
-        n_coils=n_coils,
-        frequency_hz=(water_offset_hz + drift_hz_per_min * index * repetition_time_s / 60.0).astype(np.float64),
-        phase_deg=np.zeros(n_shots),
-        amplitude=np.ones(n_shots),
-        water=residual_water * np.exp(2j * np.pi * drawing.random()) * (1.0 + turning),
-        edit_efficiency=np.ones(n_shots),
-        swapped=np.zeros(n_shots, dtype=bool),
-    )
+    plan = _plan(setup, water_offset_hz, drift_hz_per_min, residual_water * np.exp(2j * np.pi * drawing.random()))
     array = head_array(n_coils, of_coils)
     parts = Ingredients(setup, plan, (), body, array, voxel, voxel, voxel.fwhm_hz, snr_naa)
     identity = scan_id or f"sim-phantom-{kind}-{seed}"
@@ -187,3 +159,47 @@ def simulate_phantom(
         started_at=started_at,
     )
     return SimulatedScan(header, truth, maker)
+
+
+def _content(
+    amounts_mm: Mapping[str, float],
+    fwhm_hz: float,
+    snr_naa: float,
+    residual_water: float,
+    drawing: np.random.Generator,
+) -> Subject:
+    """What fills the sphere: a solution, no macromolecules and no fat."""
+    return Subject(
+        amounts_mm=MappingProxyType(dict(amounts_mm)),
+        macromolecules=MappingProxyType({}),
+        lipid=0.0,
+        tissue=Tissue(0.0, 0.0, 1.0),
+        fwhm_hz=fwhm_hz,
+        gaussian_share=0.4,
+        asymmetry=float(drawing.uniform(-0.2, 0.2)),
+        snr_lcmodel=snr_naa / 2.0,
+        residual_water=residual_water,
+        eddy_hz=(float(drawing.normal(0.0, 2.0)), float(drawing.normal(0.0, 0.5))),
+        eddy_time_s=(0.01, 0.06),
+        water_mm=_WATER_MM,
+    )
+
+
+def _plan(setup: ScanSetup, water_offset_hz: float, drift_hz_per_min: float, water: complex) -> Plan:
+    """Nothing moves: the magnet drifts, and residual water turns with the phase cycle."""
+    index = np.arange(setup.n_shots)
+    turning = 0.1 * np.exp(2j * np.pi * (index % setup.phase_cycle_steps) / setup.phase_cycle_steps)
+    return Plan(
+        n=setup.n_shots,
+        excitations_per_shot=1,
+        repetition_time_s=setup.repetition_time_s,
+        field=setup.field,
+        edited=False,
+        n_coils=setup.n_coils,
+        frequency_hz=(water_offset_hz + drift_hz_per_min * index * setup.repetition_time_s / 60.0).astype(np.float64),
+        phase_deg=np.zeros(setup.n_shots),
+        amplitude=np.ones(setup.n_shots),
+        water=water * (1.0 + turning),
+        edit_efficiency=np.ones(setup.n_shots),
+        swapped=np.zeros(setup.n_shots, dtype=bool),
+    )
