@@ -48,7 +48,7 @@ def postgres() -> Iterator[str]:
         as_user = ["runuser", "-u", "postgres", "--"]
 
     def run(*command: str) -> None:
-        subprocess.run([*as_user, *command], check=True, capture_output=True, cwd=folder, timeout=60)
+        subprocess.run([*as_user, *command], check=True, capture_output=True, cwd=folder, timeout=200)
 
     run(str(binaries[-1] / "initdb"), "-D", str(folder / "data"), "-A", "trust", "-U", "postgres", "-N")
     control = (str(binaries[-1] / "pg_ctl"), "-D", str(folder / "data"), "-w")
@@ -115,7 +115,7 @@ def test_two_writers_at_once_lose_nothing(log: PhantomLog) -> None:
     for writer in writers:
         writer.start()
     for writer in writers:
-        writer.join(60)
+        writer.join(200)
     assert [writer.exitcode for writer in writers] == [0, 0]
     assert len(log.runs(type(KEY)("two", "c", "p", "q"))) == 80
 
