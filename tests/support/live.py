@@ -106,6 +106,15 @@ def eventually(check: Callable[[], bool], timeout_s: float = 60.0) -> None:
         time.sleep(0.02)
 
 
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended; where nobody collects orphans, one that is dead stays in the list."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return True
+    return stat.rsplit(")", 1)[1].split()[0] in "ZX"
+
+
 def wait_ready(daemon: Daemon, timeout_s: float = 60.0) -> None:
     with daemon.control() as control:
         eventually(lambda: control.health().ready, timeout_s)

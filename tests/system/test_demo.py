@@ -29,7 +29,7 @@ def test_a_killed_demonstration_leaves_nothing_behind() -> None:
     demonstration.wait()
     demonstration.stdout.close()
     live.eventually(lambda: not Path(folder).exists())
-    live.eventually(lambda: not Path(f"/proc/{pid}").exists())
+    live.eventually(lambda: live.is_gone(pid))
 
 
 @pytest.mark.slow

@@ -25,6 +25,7 @@ from scanner_agent.daemon.sinks import Command, Webhook, make_deliverer
 from scanner_agent.errors import ConfigError
 from scanner_agent.records import Trigger, TriggerState
 from tests.support import results
+from tests.support.live import eventually, is_gone
 
 SECRET = b"a secret of enough bytes"
 
@@ -65,14 +66,7 @@ def test_a_command_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None
     script = f"sleep 1000 & echo $! > '{pid_file}'; wait"  # a shell is up long before the time is over
     with pytest.raises(SinkError, match="took longer than 2 s"):
         Command(("/bin/sh", "-c", script)).deliver(active(), 2.0)
-    child = Path("/proc") / pid_file.read_text().strip() / "stat"
-
-    def gone() -> bool:
-        with contextlib.suppress(OSError):
-            return child.read_text().rsplit(")", 1)[1].split()[0] in "ZX"
-        return True
-
-    wait(gone, time.monotonic() + 20)
+    eventually(lambda: is_gone(int(pid_file.read_text())))
 
 
 @pytest.mark.parametrize("arguments", [(), ("true",), ("./here",)])
