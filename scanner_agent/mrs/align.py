@@ -299,9 +299,9 @@ def locate_shot(
         centre, sd = prior.frequency_hz, prior.frequency_sd_hz
         tight = noise[0, 0] * noise_sd**2 / sd**2
         reach = max(4 * sd, 2.0)
-        near, _, near_height = periodogram_peak(
-            sums, first_s, step_s, centre - reach, centre + reach, 1.0, centre, tight
-        )
+        # Beyond the range lies water that the filters are not blind to.
+        from_hz, to_hz = max(low, min(centre - reach, high - reach)), min(high, max(centre + reach, low + reach))
+        near, _, near_height = periodogram_peak(sums, first_s, step_s, from_hz, to_hz, 1.0, centre, tight)
         # Log posterior odds of the two peaks, |P|^2 / 2 being the log-likelihood in units of the noise.
         gained = (near_height - tight * (near - centre) ** 2) - (height - weak_prior * (frequency - expected_hz) ** 2)
         odds = frequency_log_odds(gained / (2 * noise[0, 0] * noise_sd**2), band.prior_sd_hz, prior)
