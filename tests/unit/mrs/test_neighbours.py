@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from scanner_agent.mrs import reference
-from scanner_agent.mrs.align import BRAIN_LINES_PPM, align_band
+from scanner_agent.mrs.align import BRAIN_LINES_PPM, align_band, locate_shot, make_template
 from scanner_agent.mrs.prior import Prior, joined
 from scanner_agent.mrs.reference import Aligner
 
@@ -125,3 +125,18 @@ def test_joined_is_between_the_two_by_their_information() -> None:
         f, p, covariance = joined(truth[0] + e[0], truth[1] + e[1], own, prior(0.5, 0.1, 0.5))
         errors.append((f - truth[0], p - truth[1]))
     assert np.cov(np.array(errors).T) == pytest.approx(covariance, rel=0.12)
+
+
+def test_a_wide_prior_does_not_reach_beyond_the_range() -> None:
+    # Where residual water of the shot, turned into the metabolites' band, would be the higher peak.
+    band = align_band(N, DWELL_S, F0, align_ppm=(1.8, 4.2), lines_ppm=BRAIN_LINES_PPM)
+    template = make_template(_drawn(11, 100.0, 1)[0][0], _UNIT_SD / 100, band)
+    fids, _, _, sd = _drawn(12, 2.2, 1)
+    shot = fids[0] + 60.0 * np.exp(-np.pi * 8.0 * T + 1j)
+    beyond = locate_shot(shot, sd, template, -60.0)
+    assert beyond is not None
+    assert beyond.frequency_hz < -40.0
+    prior = Prior(frequency_hz=-10.0, frequency_sd_hz=15.0, phase_rad=0.0, phase_sd_rad=2.0, trust=0.1)
+    found = locate_shot(shot, sd, template, 0.0, prior)
+    assert found is not None
+    assert abs(found.frequency_hz) < 3.0
