@@ -48,3 +48,13 @@ def njit(function: _F) -> _F:
     """Compile `function` to machine code: cached on disk, without the GIL, honouring `NUMBA_DISABLE_JIT`."""
     compiled: Any = numba.njit(cache=True, nogil=True, fastmath=_FASTMATH)(function)
     return cast(_F, compiled)
+
+
+def njit_inlined(function: _F) -> _F:
+    """`njit` for a function that other compiled ones call: it becomes part of each of them.
+
+    Called as a function of its own it would be found at one address in the process that compiles, at another in one
+    that loads from the cache, compiled differently: results would differ in their last bits.
+    """
+    compiled: Any = numba.njit(cache=True, nogil=True, fastmath=_FASTMATH, inline="always")(function)
+    return cast(_F, compiled)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from scanner_agent.jit import njit
+from scanner_agent.jit import njit, njit_inlined
 
 
-@njit
+@njit_inlined
 def cholesky(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """Lower factor (n, n) of a symmetric positive definite matrix; tiny pivots are lifted."""
     n = matrix.shape[0]
@@ -25,7 +25,7 @@ def cholesky(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     return factor
 
 
-@njit
+@njit_inlined
 def solve_positive(matrix: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
     """Solve a symmetric positive definite system (n, n) x = (n,) by Cholesky; tiny pivots are lifted."""
     n = right.size
@@ -44,7 +44,7 @@ def solve_positive(matrix: NDArray[np.float64], right: NDArray[np.float64]) -> N
     return x
 
 
-@njit
+@njit_inlined
 def nonnegative(
     gram: NDArray[np.float64], right: NDArray[np.float64], passive: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

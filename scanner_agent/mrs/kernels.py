@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from scanner_agent.jit import njit
+from scanner_agent.jit import njit, njit_inlined
 
 
 @njit
@@ -50,7 +50,7 @@ def block_sums(
     return sums
 
 
-@njit
+@njit_inlined
 def _periodogram(
     sums: NDArray[np.complex128], first_time_s: float, step_s: float, frequency_hz: float
 ) -> tuple[complex, complex, complex]:

@@ -99,3 +99,26 @@ def test_pure_python_gives_the_same():
         cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-2000:]
+
+
+_PEAKS = """
+import numpy as np
+from scanner_agent.mrs.kernels import periodogram_peak
+rng = np.random.default_rng(1)
+for _ in range(20):
+    sums = (rng.normal(size=(2, 500)) * np.exp(-np.arange(500) / 100)).T.copy().view(complex)[:, 0]
+    found, value, height = periodogram_peak(sums, 1e-3, 2e-3, -25.0, 25.0, 1.0, 0.0, 0.0)
+    print(found.hex(), value.real.hex(), height.hex())
+"""
+
+
+def test_the_process_that_compiles_and_one_that_loads_agree_to_the_last_bit(tmp_path):
+    """A kernel within a kernel must be part of it: compiled apart, it is found or not, as the cache has it."""
+    environment = {**os.environ, "CACHE_DIRECTORY": str(tmp_path)}
+    environment.pop("NUMBA_CACHE_DIR", None)
+    command = [sys.executable, "-c", _PEAKS]
+    said = [
+        subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280, check=True)
+        for _ in range(2)
+    ]
+    assert said[0].stdout == said[1].stdout
