@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from scanner_agent.judge.seen import Cause, Seen
+from scanner_agent.judge.seen import Cause, Seen, counted
 from scanner_agent.judgement_settings import JudgementSettings
 from scanner_agent.records import Advice, FindingKind, Forecast, Severity, Verdict
 
@@ -120,12 +120,13 @@ def _broken_at_the_end(seen: Seen, causes: tuple[Cause, ...], watches: list[Caus
         if c.met is False
     )
     if foreseen.can_extend and foreseen.shots_needed:
+        more = counted(foreseen.shots_needed, "more shot")
         return Raw(
             verdict=Verdict.WATCH,
             advice=Advice.EXTEND,
             extend_shots=foreseen.shots_needed,
             causes=causes,
-            text=f"The limits are not met yet ({broken}): {foreseen.shots_needed} more shots will probably do.",
+            text=f"The limits are not met yet ({broken}): {more} will probably do.",
         )
     top = watches[0] if watches else None
     advice = top.advice if top is not None and top.advice != Advice.CONTINUE else Advice.REPEAT

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from scanner_agent.judge.coils import coil_causes
 from scanner_agent.judge.placement import causes_before_the_scan
-from scanner_agent.judge.seen import Cause, Seen
+from scanner_agent.judge.seen import Cause, Seen, counted
 from scanner_agent.judge.signs import ShotSigns
 from scanner_agent.judgement_settings import JudgementSettings
 from scanner_agent.records import Advice, FindingKind, Severity
@@ -70,7 +70,7 @@ def _low_snr(seen: Seen) -> list[Cause]:
                 advice=Advice.REPEAT,
                 first_shot=0,
                 evidence={"shots_without_signal": float(silent), "shots_with_signal": float(len(seen.signs))},
-                text=f"In {silent} shots no metabolite signal can be recognised. Check coil, voxel and transmit"
+                text=f"In {counted(silent)} no metabolite signal can be recognised. Check coil, voxel and transmit"
                 " adjustment.",
             )
         ]
@@ -186,7 +186,7 @@ def _editing(seen: Seen) -> list[Cause]:
                 first_shot=wrong[0],
                 last_shot=wrong[-1],
                 evidence={"n_shots": float(len(wrong))},
-                text=f"In {len(wrong)} shots, the first of them shot {wrong[0] + 1}, the editing pulse did not do what"
+                text=f"In {counted(len(wrong))}, the first of them shot {wrong[0] + 1}, the editing pulse did not do what"
                 " it should (NAA shows it). Check the transmitter and the sequence.",
             )
         )
@@ -292,7 +292,7 @@ def _gaps(seen: Seen) -> list[Cause]:
                 "shots_unusable": float(seen.n_unusable),
                 "shots_limit": s.max_missing_fraction * seen.n_planned,
             },
-            text=f"{seen.n_missing} shots did not arrive and {seen.n_unusable} could not be used.",
+            text=f"{counted(seen.n_missing)} did not arrive and {seen.n_unusable} could not be used.",
         )
     ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from scanner_agent.judge.seen import Cause, Seen
+from scanner_agent.judge.seen import Cause, Seen, counted
 from scanner_agent.judge.track import MOVEMENTS, Course, Event
 from scanner_agent.records import Advice, FindingKind, Severity
 
@@ -77,7 +77,7 @@ def _movement(event: Event, course: Course, seen: Seen, pose: int, probability: 
             last_shot=event.last_shot,
             evidence={"shots_left_out": float(len(lost))},
             text=f"The head moved for a moment (shots {at} to {event.last_shot + 1}) and lies as before:"
-            f" {len(lost)} shots are left out. Ask the patient to lie still.",
+            f" {counted(len(lost))} {'is' if len(lost) == 1 else 'are'} left out. Ask the patient to lie still.",
         )
     if event.kind == "moving":
         return Cause(
