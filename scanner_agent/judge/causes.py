@@ -186,8 +186,8 @@ def _editing(seen: Seen) -> list[Cause]:
                 first_shot=wrong[0],
                 last_shot=wrong[-1],
                 evidence={"n_shots": float(len(wrong))},
-                text=f"In {counted(len(wrong))}, the first of them shot {wrong[0] + 1}, the editing pulse did not do what"
-                " it should (NAA shows it). Check the transmitter and the sequence.",
+                text=f"In {counted(len(wrong))}, the first of them shot {wrong[0] + 1}, the editing pulse did not do"
+                " what it should (NAA shows it). Check the transmitter and the sequence.",
             )
         )
     artefact = seen.fit.subtraction_artefact if seen.fit is not None else None
