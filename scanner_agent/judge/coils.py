@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from scanner_agent.judge.seen import Cause, Seen
+from scanner_agent.judge.signs import ShotSigns
 from scanner_agent.records import Advice, FindingKind, Severity
-
-_COIL_SHOTS = 64
 
 
 def coil_causes(seen: Seen) -> list[Cause]:
@@ -16,23 +18,25 @@ def coil_causes(seen: Seen) -> list[Cause]:
     s = seen.protocol.judgement
     faults = dict(seen.context.coils_left_out)
     evidence: dict[str, float] = {}
-    rows = [(x.shot_index, x.noise_log_variance) for x in seen.signs[-_COIL_SHOTS:] if x.noise_log_variance is not None]
+    known = [x for x in seen.signs if x.noise_log_variance is not None]
     first: int | None = 0 if faults else None
-    if len(rows) >= 3:
-        recent = np.array([row for _, row in rows[-3:]])
-        sd = max((x.noise_log_variance_sd or 0.05 for x in seen.signs[-3:]), default=0.05)
-        known = recent[np.isfinite(recent)]
-        level = np.median(recent, axis=0) - (float(np.median(known)) if len(known) else 0.0)
+    if len(known) >= 3:
+        level = _level(known[-3:])
+        sd = max(x.noise_log_variance_sd or 0.05 for x in known[-3:])
         bound = max(s.coil_noise_log_step, 5 * sd)
-        for coil in np.flatnonzero(np.abs(np.nan_to_num(level)) > bound):
-            faults.setdefault(int(coil), f"noise {'up' if level[coil] > 0 else 'down'}")
-            evidence |= {"noise_log_variance": float(level[coil]), "noise_log_variance_limit": bound}
-        # Channels that the signal chain used and now leaves out.
-        before = np.isfinite(np.array([row for _, row in rows])).any(axis=0)
-        for coil in np.flatnonzero(np.isnan(recent).all(axis=0) & before):
-            faults.setdefault(int(coil), "left out since")
+        missing = np.isnan(level)
+        wrong = missing | (np.abs(level) > bound)
+        # A shot that lacks a channel is no proof by itself.
+        for coil in np.flatnonzero(np.where(missing.any(axis=0), wrong.all(axis=0), wrong.sum(axis=0) >= 2)).tolist():
+            there = level[~missing[:, coil], coil]
+            if len(there):
+                change = float(np.median(there))
+                faults.setdefault(coil, f"noise {'up' if change > 0 else 'down'}")
+                evidence |= {"noise_log_variance": change, "noise_log_variance_limit": bound}
+            elif any(_has(x, coil) for x in known):  # used once, and left out by the signal chain since
+                faults.setdefault(coil, "left out since")
         if faults and first is None:
-            first = _since(rows, sorted(faults), bound)
+            first = _since(known, sorted(faults), bound)
     if not faults:
         return []
     evidence["n_channels"] = float(len(faults))
@@ -49,13 +53,22 @@ def coil_causes(seen: Seen) -> list[Cause]:
     ]
 
 
-def _since(rows: list[tuple[int, NDArray[np.float64]]], faults: list[int], bound: float) -> int:
+def _level(signs: Sequence[ShotSigns]) -> NDArray[np.float64]:
+    """(n, n_coils) log variance over the other channels'; NaN where a channel is left out, 0 where all are."""
+    table = np.array([x.noise_log_variance for x in signs], dtype=np.float64)
+    table[np.isnan(table).all(axis=1)] = 0.0
+    return np.asarray(table - np.nanmedian(table, axis=1, keepdims=True), dtype=np.float64)
+
+
+def _has(signs: ShotSigns, coil: int) -> bool:
+    return signs.noise_log_variance is not None and math.isfinite(signs.noise_log_variance[coil])
+
+
+def _since(signs: Sequence[ShotSigns], faults: list[int], bound: float) -> int:
     """First shot from which on one of the channels was never again as it should be."""
-    table = np.array([row for _, row in rows])
-    level = table - np.nanmedian(table, axis=1, keepdims=True)
-    wrong = ~(np.abs(level[:, faults]) <= bound)
-    first = len(rows) - 1
+    wrong = ~(np.abs(_level(signs)[:, faults]) <= bound)
+    first = len(signs) - 1
     for column in wrong.T:
         good = np.flatnonzero(~column)
         first = min(first, int(good[-1]) + 1 if len(good) else 0)
-    return rows[first][0]
+    return signs[first].shot_index

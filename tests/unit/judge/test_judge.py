@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -183,6 +185,34 @@ def test_coils_that_were_left_out_are_told() -> None:
     _, end = judged(still_scan(14, context=ScanContext(water_fwhm_hz=8.0, coils_left_out={2: "no signal"})))
     assert end.findings[0].kind == FindingKind.COIL_FAULT
     assert end.advice == Advice.CHECK_HARDWARE
+
+
+def _without(noise: np.ndarray | None, coil: int, value: float) -> dict[str, Any]:
+    changed = np.array(noise)
+    changed[coil] = value
+    return {"noise_log_variance": changed}
+
+
+def test_a_coil_that_the_chain_left_out_on_the_way_is_told_to_the_end() -> None:
+    scan = still_scan(14, header=mega_header(n_shots_planned=160), protocol="mega_te68_3t")
+    scan = changed(scan, 40, 159, lambda x: _without(x.noise_log_variance, 2, math.nan))
+    live, end = judged(scan)
+    assert any(f.kind == FindingKind.COIL_FAULT for f in live[44].findings)
+    told = next(f for f in end.findings if f.kind == FindingKind.COIL_FAULT)
+    assert told.first_shot == 40
+
+
+def test_a_dead_coil_that_some_shots_keep_is_told() -> None:
+    """Left out of every second shot, its noise too low in the others: neither sign is whole by itself."""
+    scan = still_scan(14)
+    scan = changed(scan, 30, 63, lambda x: _without(x.noise_log_variance, 2, math.nan if x.shot_index % 2 else -1.9))
+    told = next(f for f in judged(scan)[1].findings if f.kind == FindingKind.COIL_FAULT)
+    assert told.first_shot == 30
+
+
+def test_a_coil_that_single_shots_lack_is_not_told() -> None:
+    scan = changed(still_scan(14), 62, 63, lambda x: _without(x.noise_log_variance, 2, math.nan))
+    assert FindingKind.COIL_FAULT not in {f.kind for f in judged(scan)[1].findings}
 
 
 def test_wrong_editing_labels_are_told() -> None:
