@@ -88,7 +88,7 @@ def send(
     import secrets
 
     from scanner_agent.daemon.play import play
-    from scanner_agent.records import to_json
+    from scanner_agent.records import counted, to_json
     from scanner_agent.sources import open_scan
     from scanner_agent.wire import wait_for_report
 
@@ -103,8 +103,7 @@ def send(
         raise typer.Exit(130) from None
     for refusal in result.refused:
         print(f"shot {refusal.shot_index} refused: {refusal.text} ({refusal.reason})", file=sys.stderr)
-    shots = "shot" if result.acknowledged == 1 else "shots"
-    print(f"{result.acknowledged} {shots} acknowledged in {result.seconds:.1f} s", file=sys.stderr)
+    print(f"{counted(result.acknowledged)} acknowledged in {result.seconds:.1f} s", file=sys.stderr)
     if not wait and json_out is None:
         return
     report, _ = wait_for_report(connect, source.header.scan_id, 600.0, keys=keys)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from scanner_agent.judge.seen import Cause, Seen, counted
+from scanner_agent.judge.seen import Cause, Seen
 from scanner_agent.judgement_settings import JudgementSettings
-from scanner_agent.records import Advice, FindingKind, Forecast, Severity, Verdict
+from scanner_agent.records import Advice, FindingKind, Forecast, Severity, Verdict, counted
 
 _BADNESS = {
     Verdict.COLLECTING: 0,

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 from scanner_agent.judge.coils import coil_causes
 from scanner_agent.judge.placement import causes_before_the_scan
-from scanner_agent.judge.seen import Cause, Seen, counted
+from scanner_agent.judge.seen import Cause, Seen
 from scanner_agent.judge.signs import ShotSigns
 from scanner_agent.judgement_settings import JudgementSettings
-from scanner_agent.records import Advice, FindingKind, Severity
+from scanner_agent.records import Advice, FindingKind, Severity, counted
 
 
 def all_causes(seen: Seen, motion: Sequence[Cause]) -> list[Cause]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from scanner_agent.judge.features import robust_centre
 from scanner_agent.judge.seen import Cause, Seen
 from scanner_agent.judge.signs import ShotSigns
 from scanner_agent.records import Advice, FindingKind, Severity
@@ -57,7 +58,7 @@ def _level(signs: Sequence[ShotSigns]) -> NDArray[np.float64]:
     """(n, n_coils) log variance over the other channels'; NaN where a channel is left out, 0 where all are."""
     table = np.array([x.noise_log_variance for x in signs], dtype=np.float64)
     table[np.isnan(table).all(axis=1)] = 0.0
-    return np.asarray(table - np.nanmedian(table, axis=1, keepdims=True), dtype=np.float64)
+    return np.asarray(table - robust_centre(table.T)[:, None])
 
 
 def _has(signs: ShotSigns, coil: int) -> bool:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from scanner_agent.judge.seen import Cause, Seen, counted
+from scanner_agent.judge.seen import Cause, Seen
 from scanner_agent.judge.track import MOVEMENTS, Course, Event
-from scanner_agent.records import Advice, FindingKind, Severity
+from scanner_agent.records import Advice, FindingKind, Severity, counted
 
 _UNITS = {
     "frequency": ("frequency_step_hz", 1.0),

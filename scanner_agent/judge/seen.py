@@ -74,11 +74,6 @@ def median(values: Sequence[float | None]) -> float | None:
     return 0.5 * (known[(n - 1) // 2] + known[n // 2]) if n else None
 
 
-def counted(n: int, what: str = "shot") -> str:
-    """`1 shot`, `2 shots`."""
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
-
-
 def excitations_back(signs: Sequence[ShotSigns], n: int) -> Sequence[ShotSigns]:
     """The last shots that hold at least n excitations."""
     total = 0

@@ -32,8 +32,9 @@ class OrderFinder:
     def is_sure(self) -> bool:
         """Whether the order is known by far. One that more and more shots contradict is not."""
         order = self.found
-        decided = order is not None and (order.decided_from == "data" or order.agrees_with_labels is True)
-        return decided and order is not None and (order.log_odds or 0.0) > _AMPLE_ODDS
+        if order is None or (order.log_odds or 0.0) <= _AMPLE_ODDS:
+            return False
+        return order.decided_from == "data" or order.agrees_with_labels is True
 
     def ask_all(self, shots: Sequence[KeptShot], linker: Linker) -> None:
         """Forget what was and ask all these shots at once."""

@@ -90,7 +90,7 @@ def shrunk_covariance(moment: NDArray[np.complex128], n_samples: float) -> NDArr
     for _ in range(_SHRINKING_STEPS if 0 < shrinkage < 1 else 0):
         bias = float(np.sum(np.abs(np.linalg.inv((1 - shrinkage) * off + unit) - unit) ** 2)) / variance.size
         shrinkage = min(shrinkage, chance / (chance + bias))
-    return np.asarray(((1 - shrinkage) * off + np.eye(variance.size)) * np.outer(scale, scale))
+    return np.asarray(((1 - shrinkage) * off + unit) * np.outer(scale, scale))
 
 
 def whitener(covariance: NDArray[np.complex128]) -> NDArray[np.complex128]:

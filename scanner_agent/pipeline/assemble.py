@@ -14,7 +14,7 @@ from scanner_agent.fit import FitResult, WaterScaling, gaussian_gaba, to_amounts
 from scanner_agent.judge import FitSummary, Judgement, ShotSigns
 from scanner_agent.mrs.axes import ppm_axis, spectrum
 from scanner_agent.mrs.shots import Average, CoilReport, ShotEstimate, WaterReference
-from scanner_agent.records import MetaboliteAmount, Quality, ShotTrack, SpectrumPart
+from scanner_agent.records import MetaboliteAmount, Quality, ShotTrack, SpectrumPart, counted
 
 _SIGN_FIELDS = tuple(ShotSigns.__dataclass_fields__)
 _NUMBERS = (
@@ -254,9 +254,8 @@ def reception_notes(coils: CoilReport, water: WaterReference | None) -> list[str
             f"{most}{left_out}."
         )
     if water is not None and water.fwhm_hz is not None:
-        shots = "shot" if water.n_shots == 1 else "shots"
         notes.append(
-            f"Water reference: {water.n_shots} {shots}, linewidth {water.fwhm_hz:.1f} Hz, S/N {water.snr:.0f},"
+            f"Water reference: {counted(water.n_shots)}, linewidth {water.fwhm_hz:.1f} Hz, S/N {water.snr:.0f},"
             f" {water.frequency_hz:+.1f} Hz from 4.65 ppm."
         )
     return notes

@@ -58,6 +58,7 @@ from scanner_agent.records.words import (
     ShotKind,
     Vector3,
     Verdict,
+    counted,
 )
 
 __all__ = [
@@ -102,6 +103,7 @@ __all__ = [
     "Vector3",
     "Verdict",
     "WindowPoint",
+    "counted",
     "schema_document",
     "to_json",
 ]

@@ -76,3 +76,8 @@ class Severity(StrEnum):
     NOTE = "note"
     WATCH = "watch"
     STOP = "stop"
+
+
+def counted(n: int, what: str = "shot") -> str:
+    """`1 shot`, `2 shots`: how texts for people count."""
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"

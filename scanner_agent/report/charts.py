@@ -7,15 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from scanner_agent.records import AssessmentPoint, LimitCheck, ScanReport, ShotTrack, SpectrumPart, WindowPoint
-from scanner_agent.report.figure import LABELS_PPM
+from scanner_agent.report.figure import LABELS_PPM, TRACKS
 
 _INK, _RED, _BLUE, _GREY = "#333333", "#b2182b", "#2166ac", "#8a8a8a"
-_TRACKS: tuple[tuple[str, str | None, str], ...] = (
-    ("frequency_hz", "frequency_sd_hz", "frequency (Hz)"),
-    ("edit_offset_hz", "edit_offset_sd_hz", "from edit pulse (Hz)"),
-    ("phase_deg", "phase_sd_deg", "phase (°)"),
-    ("amplitude", "amplitude_sd", "amplitude"),
-    ("linewidth_hz", None, "broadening (Hz)"),
+_TRACKS = (
+    *TRACKS,
     ("residual_water", None, "residual water / NAA"),
     ("misfit", None, "misfit (χ²/n)"),
 )

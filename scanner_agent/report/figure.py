@@ -33,7 +33,7 @@ LABELS_PPM = {
     "Lac": 1.31,
     "Ace": 1.90,
 }
-_TRACKS = (
+TRACKS: tuple[tuple[str, str | None, str], ...] = (
     ("frequency_hz", "frequency_sd_hz", "frequency (Hz)"),
     ("edit_offset_hz", "edit_offset_sd_hz", "from edit pulse (Hz)"),
     ("phase_deg", "phase_sd_deg", "phase (°)"),
@@ -53,7 +53,7 @@ def write_figure(path: Path | str, report: ScanReport) -> None:
 def draw_figure(report: ScanReport) -> Figure:
     """The picture as a Matplotlib figure, without touching Matplotlib's global state."""
     n_spectra = max(1, len(report.spectra))
-    tracks = [t for t in _TRACKS if any(getattr(shot, t[0]) is not None for shot in report.shots)]
+    tracks = [t for t in TRACKS if any(getattr(shot, t[0]) is not None for shot in report.shots)]
     rows = [3.4] * n_spectra + [1.0] * len(tracks)
     figure = Figure(figsize=(9.0, 1.2 + 3.1 * n_spectra + 1.1 * len(tracks)), layout="constrained")
     axes: list[Axes] = list(figure.subplots(len(rows), 1, height_ratios=rows, squeeze=False)[:, 0])

@@ -12,6 +12,7 @@ from scanner_agent.records import (
     Severity,
     TriggerState,
     Verdict,
+    counted,
 )
 from scanner_agent.view.model import Link, ScanView, ViewState
 from scanner_agent.view.tables import NOTHING, current_limits, limit_text, number
@@ -192,11 +193,7 @@ def _reasons(scan: ScanView, advice: str) -> tuple[str, ...]:
 def _progress(scan: ScanView, at: float) -> str:
     used, left_out = scan.n_used, scan.n_left_out
     planned = scan.n_planned
-    parts = [
-        f"{used} {'shot' if used == 1 else 'shots'} used",
-        f"{left_out} left out",
-        f"{NOTHING if planned is None else planned} planned",
-    ]
+    parts = [f"{counted(used)} used", f"{left_out} left out", f"{NOTHING if planned is None else planned} planned"]
     if planned and not scan.ended and scan.silent_for_s(at) is None:
         seen = used + left_out
         interval = scan.shot_interval_s
