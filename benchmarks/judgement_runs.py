@@ -140,7 +140,7 @@ def by_signs(scan: SimulatedScan, scenario: str, seed: int, protocol: ScanProtoc
         spent += time.thread_time() - begin
         steps.append(Step(sign.shot_index, said.verdict, said.findings, said.forecast))
     poses = judge.settle([_signs(estimate) for estimate in model.settled()])
-    fits = {pose: fit for pose, shots in enumerate(poses) if (fit := _fit(model, shots)) is not None}
+    fits = {pose: fit for pose, shots in enumerate(poses) if (fit := _fit(model, shots, last_pass=True)) is not None}
     final = judge.finish(fits, _context(model, len(signs)))
     return Outcome(
         scenario=scenario,
@@ -162,8 +162,8 @@ def _signs(estimate: ShotEstimate) -> ShotSigns:
     return ShotSigns(**{name: getattr(estimate, name) for name in _SIGN_FIELDS})
 
 
-def _fit(model: SignModel, shots: tuple[int, ...]) -> FitSummary | None:
-    made = model.fit(shots)
+def _fit(model: SignModel, shots: tuple[int, ...], *, last_pass: bool = False) -> FitSummary | None:
+    made = model.fit(shots, last_pass=last_pass)
     if made is None:
         return None
     return FitSummary(**{f.name: getattr(made, f.name) for f in fields(made) if f.name in _FIT_FIELDS})

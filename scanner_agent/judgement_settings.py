@@ -52,6 +52,8 @@ class JudgementSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     # Steps: generalised likelihood ratio of all signs together.
     step_threshold: Annotated[float, Meta(gt=0)]
     """Joint statistic (a sum of squared z) above which a step is called."""
+    step_threshold_shots: Annotated[int, Meta(ge=1)]
+    """Shots of the scan that this was set for; it grows with twice the logarithm of more."""
     step_memory_shots: Annotated[int, Meta(ge=4)]
     """Shots before a supposed step that it is measured against."""
     step_lookback_shots: Annotated[int, Meta(ge=2)]
@@ -90,6 +92,8 @@ class JudgementSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Part of a pose's shots that passing movements may cost before the scan is no longer `good`."""
     burst_min_shots: Annotated[int, Meta(ge=2)]
     """Hit shots close together that make a movement; fewer are single outliers."""
+    burst_log_odds: Annotated[float, Meta(ge=0)]
+    """Sum of their log-likelihood ratios that makes a movement; with less they are left out and nothing is said."""
 
     # Drift.
     drift_watch_hz: Annotated[float, Meta(gt=0)]
@@ -113,11 +117,11 @@ class JudgementSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     metabolite_narrower_hz: Annotated[float, Meta(ge=0)]
     """How much narrower metabolite lines are than water's, Hz; used where there is no water reference."""
     pattern_suspicious: Annotated[float, Meta(gt=0)]
-    """Excess of a coil pattern's reduced chi-square that marks signal from outside the voxel."""
+    """Excess of the residual water's coil pattern, reduced chi-square, that marks water from outside the voxel."""
     lipid_part_suspicious: Annotated[float, Meta(gt=0, lt=1)]
-    """Part of the energy at 0.8-1.8 ppm with another coil pattern that marks fat, 0-1."""
+    """Part of the energy at 0.8-1.8 ppm with another coil pattern below which the pattern says nothing of fat, 0-1."""
     pattern_z: Annotated[float, Meta(gt=0)]
-    """The same in its standard errors; both must be passed."""
+    """The water pattern's excess in its standard errors; both must be passed."""
     displaced_min_signs: Annotated[int, Meta(ge=2)]
     """Signs needed for a suspicion of displacement; an offset alone is none."""
 
@@ -130,6 +134,10 @@ class JudgementSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Lipid over NAA worth a `watch`."""
     lipid_fitted_watch: Annotated[float, Meta(gt=0)]
     """Fitted lipid of any phase at 1.28 ppm, macromolecules taken off, over tNAA."""
+    lipid_pattern_watch: Annotated[float, Meta(gt=0)]
+    """Excess of the coil pattern at 0.8-1.8 ppm that weighs as much as that fitted lipid: their parts are added."""
+    lipid_pattern_most: Annotated[float, Meta(gt=0)]
+    """Excess that counts at most: without a lipid line a pattern proves no fat."""
     fit_quality_watch: Annotated[float, Meta(gt=1)]
     """FQN (variance of residual over noise) worth a `watch`."""
     fit_trusted_snr: Annotated[float, Meta(ge=0)]
@@ -158,12 +166,18 @@ class JudgementSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """SD of the log S/N at the end, per square root of its log growth, at high S/N."""
     forecast_snr_sd: Annotated[float, Meta(gt=0)]
     """The same beyond it at S/N (LCModel) 1; falls with S/N."""
+    forecast_snr_sd_last: Annotated[float, Meta(ge=0)]
+    """The same by the last pass over all shots."""
     forecast_fwhm_sd: Annotated[float, Meta(gt=0)]
     """SD of the log linewidth at S/N (LCModel) 1; falls with S/N."""
+    forecast_fwhm_sd_last: Annotated[float, Meta(ge=0)]
+    """The same by the last pass over all shots."""
     forecast_percent_sd_sd_least: Annotated[float, Meta(gt=0)]
     """SD of the log %SD at the end at high S/N, while all is still to come."""
     forecast_percent_sd_sd: Annotated[float, Meta(ge=0)]
     """The same beyond it at S/N (LCModel) 1; falls with S/N."""
+    forecast_percent_sd_sd_last: Annotated[float, Meta(ge=0)]
+    """The same by the last pass over all shots."""
     forecast_percent_sd_power: Annotated[float, Meta(gt=0, le=1)]
     """Power of the S/N's growth that %SD falls by."""
     forecast_percent_sd_usual: dict[str, Annotated[float, Meta(gt=0)]]

@@ -176,7 +176,13 @@ def _editing(seen: Seen) -> list[Cause]:
                 " are believed; check the sequence's settings before the next scan.",
             )
         )
-    wrong = [x.shot_index for x in seen.signs if edited_wrongly(x, s)]
+    # What a passing movement does to NAA says nothing of the editing pulses.
+    moved = [(e.first_shot, e.last_shot) for e in seen.events if e.kind == "burst"]
+    wrong = [
+        x.shot_index
+        for x in seen.signs
+        if edited_wrongly(x, s) and not any(first <= x.shot_index <= last for first, last in moved)
+    ]
     if len(wrong) >= s.editing_wrong_shots:
         causes.append(
             Cause(

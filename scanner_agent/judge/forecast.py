@@ -8,7 +8,8 @@ that the model does not explain (FQN above what is usual) stays. So
 and %SD falls more slowly, with a power of it that the protocol gives: a better S/N buys a more flexible baseline, which
 costs some, and what priors say of an amount they say at any S/N (docs/measured.md). The fit of few shots may hardly see
 a weak metabolite: where the protocol says what %SD is usual at an S/N, the two are weighed by their precision.
-Logarithms are taken as normal; their SDs come from the protocol and are checked by simulation.
+Logarithms are taken as normal; their SDs come from the protocol and are checked by simulation. A part of them does not
+fall while the shots come in: at the end all are looked at again, and other ones aligned and left out than on the way.
 """
 
 from __future__ import annotations
@@ -66,8 +67,10 @@ def expect(
     # Of a mean of n' shots whose first n are known, the part 1 - n/n' is still to come.
     to_come = math.sqrt(max(1.0 - n_now / n_end, 0.0))
     ahead = math.sqrt(math.log(n_end / n_now))
-    snr_sd = (s.forecast_snr_sd_least + s.forecast_snr_sd / snr) * ahead
+    snr_sd = _and_last_pass((s.forecast_snr_sd_least + s.forecast_snr_sd / snr) * ahead, s.forecast_snr_sd_last)
+    fwhm_sd = _and_last_pass(s.forecast_fwhm_sd / snr * to_come, s.forecast_fwhm_sd_last)
     percent_sd_sd = (s.forecast_percent_sd_sd_least + s.forecast_percent_sd_sd / snr) * to_come
+    percent_sd_sd = _and_last_pass(percent_sd_sd, s.forecast_percent_sd_sd_last)
     match metric:
         case "snr_lcmodel":
             return _expectation(fit.snr_lcmodel, growth, snr_sd)
@@ -75,7 +78,7 @@ def expect(
             return _expectation(fit.snr_naa, math.sqrt(n_end / n_now), snr_sd)
         case "fwhm_hz" | "fwhm_ppm":
             value = fit.fwhm_hz if metric == "fwhm_hz" else fit.fwhm_ppm
-            return _expectation(value, 1.0, s.forecast_fwhm_sd / snr * to_come)
+            return _expectation(value, 1.0, fwhm_sd)
         case "percent_sd_lcmodel":
             gain = growth**-s.forecast_percent_sd_power
             own = _expectation(fit.percent_sd_lcmodel.get(metabolite or ""), gain, percent_sd_sd)
@@ -91,6 +94,11 @@ def expect(
         case "subtraction_artefact":
             return _expectation(fit.subtraction_artefact, 1.0, s.forecast_subtraction_sd * ahead)
     return None
+
+
+def _and_last_pass(log_sd: float, of_last_pass: float) -> float:
+    """With what the last pass adds; nothing where all is known."""
+    return math.hypot(log_sd, of_last_pass) if log_sd > 0 else 0.0
 
 
 def _expectation(value: float | None, gain: float, log_sd: float) -> Expectation | None:

@@ -112,8 +112,9 @@ def hit_probabilities(
     scatter: Scatter,
     baseline: NDArray[np.bool_],
     settings: JudgementSettings,
-) -> NDArray[np.float64]:
-    """Probability of each row of having been hit by a passing movement, (n,).
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Probability of each row of having been hit by a passing movement, (n,), and the log-likelihood ratio of its signs
+    alone, (n,): what speaks for a hit, whatever its neighbours say.
 
     `rows`: their places in time. `baseline` marks those that the centre is taken from (all but those known to be hit).
     """
@@ -129,7 +130,8 @@ def hit_probabilities(
     z = (residual - centre - np.outer(rows - x.mean(), slope)) / scatter.sd[columns]
     wide = settings.burst_scale
     gain = np.minimum(-math.log(wide) + 0.5 * z**2 * (1 - wide**-2), _LLR_CAP)
-    return _forward_backward(np.nansum(gain, axis=1), settings)
+    log_ratio = np.nansum(gain, axis=1)
+    return _forward_backward(log_ratio, settings), log_ratio
 
 
 def _forward_backward(log_ratio: NDArray[np.float64], settings: JudgementSettings) -> NDArray[np.float64]:
@@ -167,6 +169,14 @@ def scattered(value: NDArray[np.float64], scatter: Scatter) -> bool:
     n = np.isfinite(z).sum()
     # Mean square of a normal sample: 1 with SD sqrt(2/n).
     return bool(np.nansum(z**2) / max(n - len(columns), 1) > 1 + 5 * math.sqrt(2 / max(n, 1)))
+
+
+def step_threshold(n: int, settings: JudgementSettings) -> float:
+    """Statistic that calls a step at shot n of a scan.
+
+    A chi-square's tail falls by e every 2: with 2 ln n more, n shots err together as often as one.
+    """
+    return settings.step_threshold + 2.0 * math.log(max(n / settings.step_threshold_shots, 1.0))
 
 
 def find_step(

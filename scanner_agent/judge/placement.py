@@ -108,14 +108,23 @@ def _placement(seen: Seen, *, broad: bool, lipid: str | None, water: float | Non
     return _Placement(tuple(words), evidence, about_place)
 
 
+def _known(chi2: Sequence[float | None]) -> list[float]:
+    return [v for v in chi2 if v is not None and math.isfinite(v)]
+
+
+def _excess(chi2: Sequence[float]) -> float | None:
+    """By how much a coil pattern differs from the voxel's, mean of all shots; None without any."""
+    return float(np.mean(chi2)) - 1.0 if chi2 else None
+
+
 def _pattern_excess(seen: Seen, chi2: Sequence[float | None]) -> float | None:
-    """By how much a coil pattern differs from the voxel's, mean of all shots; None if by no more than chance."""
+    """By how much a coil pattern differs from the voxel's; None if by no more than chance."""
     s = seen.protocol.judgement
-    known = [v for v in chi2 if v is not None and math.isfinite(v)]
+    known = _known(chi2)
+    excess = _excess(known)
     sd = median([x.pattern_chi2_sd for x in seen.first_signs[-_RECENT_SHOTS:]])
-    if not known or not sd:
+    if excess is None or not sd:
         return None
-    excess = float(np.mean(known)) - 1.0
     enough = excess > s.pattern_suspicious and excess > s.pattern_z * sd / math.sqrt(len(known))
     return excess if enough else None
 
@@ -140,12 +149,15 @@ def _lipid(seen: Seen) -> tuple[str | None, dict[str, float]]:
     words: str | None = None
     evidence: dict[str, float] = {}
     fitted = seen.fit.lipid_ratio if seen.fit is not None else None
-    # Chemical-shift displacement gives macromolecules another pattern than water's: without a lipid line it is no fat.
-    no_line = fitted is not None and fitted < 0.5 * s.lipid_fitted_watch
-    excess = _pattern_excess(seen, [x.lipid_pattern_chi2 for x in seen.first_signs])
-    if excess is not None and not no_line and _part_from_outside(seen, excess) > s.lipid_part_suspicious:
-        words = "signal at 0.8-1.8 ppm comes from outside the voxel"
-        evidence |= {"lipid_pattern_excess": excess, "lipid_pattern_excess_limit": s.pattern_suspicious}
+    excess = _excess(_known([x.lipid_pattern_chi2 for x in seen.first_signs]))
+    if excess is not None and _part_from_outside(seen, excess) <= s.lipid_part_suspicious:
+        excess = None
+    # A weak line and a foreign pattern together are as good as a strong line. The pattern alone is not: chemical-shift
+    # displacement gives macromolecules another pattern than water's.
+    pattern = min(max(excess or 0.0, 0.0), s.lipid_pattern_most) / s.lipid_pattern_watch
+    if excess is not None and fitted is not None and fitted / s.lipid_fitted_watch + pattern > 1.0:
+        words = f"a line at 1.3 ppm, {fitted:.1f} times NAA, and signal at 0.8-1.8 ppm from outside the voxel"
+        evidence |= {"lipid_pattern_excess": excess, "lipid_fitted_ratio": fitted}
     ratios = [
         x.lipid / x.amplitude
         for x in seen.first_signs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -19,6 +20,7 @@ from scanner_agent.judge.movement import (
     hit_probabilities,
     learn_scatter,
     scattered,
+    step_threshold,
 )
 from scanner_agent.judge.signs import ShotSigns
 from scanner_agent.judgement_settings import JudgementSettings
@@ -144,24 +146,23 @@ class Course:
         scatter = learn_scatter(self._value[quiet], self._error[quiet], self._prior(), s)
         still = ~self._hit[self._rows]
         for _ in range(2):  # once more without the shots just found
-            probability = hit_probabilities(self._value, self._rows, scatter, still, s)
+            probability, evidence = hit_probabilities(self._value, self._rows, scatter, still, s)
             still[self._n_old :] = probability[self._n_old :] < 0.5
         self._hit[fresh] = probability[self._n_old :] >= 0.5
-        self._note_burst(int(fresh[0]))
+        self._note_burst(dict(zip(fresh.tolist(), evidence[self._n_old :].tolist(), strict=True)))
 
-    def _note_burst(self, fresh: int) -> None:
-        """Enough hit shots close together are a movement."""
-        rows = [r for r in range(max(fresh, self._reference), self.table.n) if self._hit[r]]
+    def _note_burst(self, evidence: Mapping[int, float]) -> None:
+        """Enough hit shots close together are a movement. `evidence`: log-likelihood ratios of the recent rows."""
         cluster: list[int] = []
-        for r in rows:
+        for r in (r for r in evidence if self._hit[r]):
             if cluster and r - cluster[-1] > 2:
-                self._raise_burst(cluster)
+                self._raise_burst(cluster, sum(evidence[x] for x in cluster))
                 cluster = []
             cluster.append(r)
-        self._raise_burst(cluster)
+        self._raise_burst(cluster, sum(evidence[x] for x in cluster))
 
-    def _raise_burst(self, cluster: list[int]) -> None:
-        if len(cluster) < self._s.burst_min_shots:
+    def _raise_burst(self, cluster: list[int], evidence: float) -> None:
+        if len(cluster) < self._s.burst_min_shots or evidence < self._s.burst_log_odds:
             return
         first, last, now = self._shot(cluster[0]), self._shot(cluster[-1]), self._shot(self.table.n - 1)
         for i, event in enumerate(self.events):
@@ -183,7 +184,7 @@ class Course:
     def _watch_for_steps(self) -> None:
         hit = self._hit[self._rows]
         step = find_step(self._value, self._error, self._rows, hit, self._prior(), self._s, self._least)
-        if step is None or step.statistic < self._s.step_threshold:
+        if step is None or step.statistic < step_threshold(self.table.n, self._s):
             return
         kind = self._kind(step)
         if kind is None:
@@ -224,7 +225,8 @@ class Course:
         s = self._s
         if step.n_after < s.step_confirm_shots:
             return False
-        row = len(self._value) - s.step_confirm_shots
+        # But for the first two, in which it may have happened, all: in a long burst some shots lie together by chance.
+        row = len(self._value) - max(s.step_confirm_shots, step.n_after - 2)
         late = find_step_at(self._value, self._error, self._rows, hit, self._prior(), s, row, self._least)
         if late is None or late.statistic < 0.5 * s.step_threshold:
             return False
@@ -237,9 +239,13 @@ class Course:
         signs = fired(step, self._s, self._s.step_sign_z)
         place = signs & {"frequency", "broadening", "log_amplitude"}
         water = signs & {"log_water", "water_phase"}
-        # A flood of water spoils the other signs a little.
+        # A flood of water spoils the other signs a little, the signal's strength hardly.
         flooded = step.change.get("log_water", 0.0) > self._s.water_flood_log
-        if water and flooded and abs(step.change.get("frequency", 0.0)) < 2 * self._s.step_min_frequency_hz:
+        moved = (
+            abs(step.change.get("frequency", 0.0)) > 2 * self._s.step_min_frequency_hz
+            or abs(step.change.get("log_amplitude", 0.0)) > 2 * self._s.step_min_amplitude
+        )
+        if water and flooded and not moved:
             return "water"
         if place and (water or len(place) > 1):
             return "moving" if "frequency" in place or water else None

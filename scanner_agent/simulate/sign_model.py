@@ -24,6 +24,7 @@ from scanner_agent.simulate.measured_errors import (
     CHAIN_SNR,
     ECHO_CELLS,
     ECHO_SEEN,
+    LAST_PASS_ERROR,
     LIPID_FIT,
     LIPID_FIT_ERROR,
     LIPID_FIT_LEAST,
@@ -118,7 +119,7 @@ class SignModel:
         self._reference_amplitude = float(np.median(levels[early]))
         n = self._plan.n_shots
         self._fit_errors = self._rng.standard_normal((n, 3))
-        self._scan_errors = self._rng.standard_normal(10)
+        self._scan_errors = self._rng.standard_normal(13)
         h = scan.header
         self._windows: EchoWindows = echo_windows(h.n_points, h.dwell_time_s, h.spectrometer_frequency_mhz, 0.0)
         energy = np.linspace(0.5, 30.0, 600)
@@ -348,8 +349,11 @@ class SignModel:
         """The estimates with ON and OFF as all shots together tell them apart."""
         return tuple(replace(e, edit_condition=self._decided(e.shot_index)) for e in self.estimates)
 
-    def fit(self, shots: Collection[int]) -> FittedNumbers | None:
-        """Numbers of the fit of an average over these shots (shot_index); None for no shot."""
+    def fit(self, shots: Collection[int], *, last_pass: bool = False) -> FittedNumbers | None:
+        """Numbers of the fit of an average over these shots (shot_index); None for no shot.
+
+        `last_pass`: as the last look at all shots makes it.
+        """
         chosen = np.array(sorted(k for k in shots if not self._plan.missing[k]), dtype=np.int64)
         edited = self._setup.edited
         plain = np.array([k for k in chosen if self._conditions[k] != "on"], dtype=np.int64)
@@ -361,15 +365,16 @@ class SignModel:
         wider = plan.per_shot(plan.broadening_hz)[plain]
         spread = float(np.std(plan.per_shot(plan.frequency_hz - plan.announced_hz)[plain])) * 0.05
         fwhm = float(self._voxel.fwhm_hz + np.mean(wider) + spread)
-        fwhm *= float(np.exp(WIDTH_FIT_ERROR * error[0] / snr_naa))
+        by_last_pass = np.exp(np.array(LAST_PASS_ERROR[edited]) * self._scan_errors[10:]) if last_pass else np.ones(3)
+        fwhm *= float(np.exp(WIDTH_FIT_ERROR[edited] * error[0] / snr_naa) * by_last_pass[1])
         inside = float(np.mean(plan.per_shot(np.abs(plan.lipid))[plain])) * abs(self._facts.lipid)
-        fat_errors = np.exp(np.array(LIPID_FIT_ERROR) * self._scan_errors[8:])
+        fat_errors = np.exp(np.array(LIPID_FIT_ERROR) * self._scan_errors[8:10])
         lipid = LIPID_FIT_LEAST * float(fat_errors[0]) + LIPID_FIT * inside * float(fat_errors[1])
         water = RESIDUAL_WATER_FIT * float(np.mean(np.abs(self._mean(plan.water))[plain]))
         quality = 1.06 + 0.06 * abs(float(self._scan_errors[1])) + 0.0025 * (snr_naa * inside) ** 1.5 / 10.0
         per_lcmodel = PLAN_PER_LCMODEL[edited]
         snr = snr_naa / (per_lcmodel[0] * (fwhm / REFERENCE_WIDTH_HZ) ** per_lcmodel[1]) / np.sqrt(quality / 1.1)
-        snr *= float(np.exp(SNR_FIT_ERROR * error[1] * np.sqrt(30.0 / max(snr_naa, 3.0))))
+        snr *= float(np.exp(SNR_FIT_ERROR * error[1] * np.sqrt(30.0 / max(snr_naa, 3.0))) * by_last_pass[0])
         table = PERCENT_SD_EDITED if edited else PERCENT_SD_PRESS
         least, at_snr_1 = PERCENT_SD_FIT_ERROR[edited]
         of_scan, on_the_way = PERCENT_SD_SCAN_ERROR[edited], least + at_snr_1 / max(float(snr), 1.0)
@@ -377,7 +382,7 @@ class SignModel:
             name: at_one
             * max(float(snr), 1e-3) ** of_snr
             * (fwhm / REFERENCE_WIDTH_HZ) ** of_width
-            * float(np.exp(of_scan * self._scan_errors[2 + i] + on_the_way * error[2]))
+            * float(np.exp(of_scan * self._scan_errors[2 + i] + on_the_way * error[2]) * by_last_pass[2])
             for i, (name, (at_one, of_snr, of_width)) in enumerate(table.items())
         }
         artefact = SUBTRACTION / max(float(snr), 1e-3) * float(np.exp(0.3 * error[2]))
@@ -416,7 +421,7 @@ def _facts(scan: SimulatedScan) -> _Facts:
     best = complex(filtered[np.argmax(np.abs(filtered))]) / float(np.sum(decay**2))
     # The water's envelope stands for the line's.
     envelope = np.abs(voxel.water)
-    gauss = np.sqrt((voxel.fwhm_hz + WIDENINGS_HZ) ** 2 - voxel.fwhm_hz**2)
+    gauss = np.sqrt(WIDENINGS_HZ * (2.0 * voxel.fwhm_hz + WIDENINGS_HZ))
     widening = np.exp(-((np.pi * np.outer(gauss, times)) ** 2) / (4.0 * np.log(2.0)))
     return _Facts(
         heights=np.asarray(widening @ envelope / envelope.sum(), dtype=np.float64),

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from scanner_agent.judge.features import PHASE, FeatureTable, prior_scatter, robust_centre
-from scanner_agent.judge.movement import hit_probabilities, learn_scatter
+from scanner_agent.judge.movement import hit_probabilities, learn_scatter, step_threshold
+from scanner_agent.judge.signs import ShotSigns
 from scanner_agent.judge.track import Course
-from tests.unit.judge.judge_scans import Scan, burst, mega_header, press_header, step, still_scan
+from tests.unit.judge.judge_scans import Scan, burst, changed, mega_header, press_header, step, still_scan
 
 
 def course_of(scan: Scan) -> Course:
@@ -92,6 +93,48 @@ def test_shots_turned_by_ninety_degrees_are_hit_and_their_neighbours_are_not() -
     value, error = table.rows(rows)
     value[20:23, PHASE] += np.pi / 2
     scatter = learn_scatter(value, error, prior_scatter(settings, 1), settings)
-    p = hit_probabilities(value, rows, scatter, np.ones(30, dtype=bool), settings)
+    p, log_ratio = hit_probabilities(value, rows, scatter, np.ones(30, dtype=bool), settings)
     assert p[20:23].min() > 0.5
     assert np.delete(p, [20, 21, 22]).max() < 0.5
+    assert log_ratio[20:23].min() > 3.0
+    assert np.delete(log_ratio, [20, 21, 22]).max() < 3.0
+
+
+def test_shots_a_little_odd_are_left_out_and_called_no_movement() -> None:
+    """Three such shots come in one of thirty long scans of still heads; a movement leaves far clearer traces."""
+    still = still_scan(604, snr=4.0)
+
+    def shaken(degrees: float, left: float) -> Course:
+        def change(x: ShotSigns) -> dict[str, float]:
+            turn = -degrees if x.shot_index % 2 else degrees
+            return {"phase_deg": (x.phase_deg or 0.0) + turn, "amplitude": (x.amplitude or 1.0) * left}
+
+        return course_of(changed(still, 30, 32, change))
+
+    a_little = shaken(30.0, 0.88)
+    assert {30, 31, 32} <= set(a_little.hit_shots())
+    assert a_little.events == []
+    assert [e.kind for e in shaken(40.0, 0.7).events] == ["burst"]
+
+
+@pytest.mark.parametrize("seed", [1, 4, 6, 7, 12, 14])
+def test_a_long_burst_with_a_flood_of_water_is_no_loss_of_water_suppression(seed: int) -> None:
+    """The flood alone would make its shots the new level, and the way back a second pose."""
+    first, last = 60, 86
+    hit = burst(still_scan(820 + seed, header=press_header(n_shots_planned=128), snr=6.0), first, last, seed)
+    course = course_of(changed(hit, first, last, lambda _: {"residual_water": 8.0, "amplitude": 0.5}))
+    assert course.n_poses == 1
+    assert [e.kind for e in course.events] == ["burst"]
+    assert len(set(course.hit_shots()) & set(range(first, last + 1))) >= 0.8 * (last + 1 - first)
+
+
+def test_water_suppression_lost_is_no_movement() -> None:
+    course = course_of(changed(still_scan(605), 30, 63, lambda x: {"residual_water": 20.0, "water_phase_deg": 100.0}))
+    assert [e.kind for e in course.events] == ["water"]
+    assert course.hit_shots() == ()
+
+
+def test_the_threshold_of_a_step_grows_with_the_shots() -> None:
+    settings = still_scan(606).protocol.judgement
+    assert step_threshold(1, settings) == step_threshold(64, settings) == settings.step_threshold
+    assert step_threshold(320, settings) == pytest.approx(settings.step_threshold + 2 * np.log(5.0))

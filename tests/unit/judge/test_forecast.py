@@ -46,7 +46,7 @@ def test_the_interval_holds_the_expected_value_and_closes_at_the_end() -> None:
 def test_probability_falls_from_one_to_zero_as_the_fit_gets_worse() -> None:
     chances = [
         probability_pass(replace(FIT, snr_lcmodel=s, percent_sd_lcmodel={"Glu": 144.0 / s}), PROTOCOL, 64.0)
-        for s in (8.0, 4.5, 4.0, 3.5, 2.0)
+        for s in (10.0, 4.5, 4.0, 3.5, 2.0)
     ]
     assert all(p is not None for p in chances)
     assert chances == sorted(chances, reverse=True)

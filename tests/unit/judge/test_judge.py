@@ -222,6 +222,31 @@ def test_wrong_editing_labels_are_told() -> None:
     assert end.findings[0].kind == FindingKind.EDITING_ERROR
 
 
+def test_editing_pulses_that_fail_are_told_and_a_burst_is_not_blamed_on_them() -> None:
+    scan = still_scan(15, header=mega_header(n_shots_planned=64), protocol="mega_te68_3t", snr_end=40.0)
+    right = changed(scan, 0, 63, lambda x: {"edit_log_odds": 8.0 if x.edit_condition == "off" else -8.0})
+
+    def unedited(x: ShotSigns) -> dict[str, float]:
+        return {"edit_log_odds": 8.0}
+
+    failing = changed(right, 30, 35, unedited)
+    for told, wanted in ((failing, True), (burst(failing, 29, 36), False)):
+        _, end = judged(told)
+        assert (FindingKind.EDITING_ERROR in {f.kind for f in end.findings}) == wanted
+        assert {30, 32, 34} <= set(end.left_out)
+    assert end.findings[0].kind == FindingKind.MOTION_DURING_SCAN
+
+
+@pytest.mark.parametrize(("line", "excess", "told"), [(0.5, 0.0, False), (0.2, 20.0, False), (0.4, 0.3, True)])
+def test_a_weak_lipid_line_is_fat_where_its_coil_pattern_is_foreign(line: float, excess: float, told: bool) -> None:
+    pattern = {"lipid_pattern_chi2": 1.0 + excess, "pattern_chi2_sd": 0.38}
+    _, end = judged(changed(still_scan(6, lipid_ratio=line), 0, 63, lambda _: pattern))
+    found = [f for f in end.findings if f.kind == FindingKind.LIPID_CONTAMINATION]
+    assert bool(found) == told
+    for finding in found:
+        assert finding.evidence == {"lipid_pattern_excess": pytest.approx(excess), "lipid_fitted_ratio": line}
+
+
 def test_the_distance_from_the_editing_pulses_is_told_without_water_reference_and_offset_of_the_fit() -> None:
     scan = still_scan(15, header=mega_header(n_shots_planned=64), protocol="mega_te68_3t", snr_end=40.0)
     scan = replace(scan, context=ScanContext(), offset_hz=None)
