@@ -26,6 +26,8 @@ class OrderFinder:
         self._edit_pulse_ppm = edit_pulse_ppm
         self._common: Aligner | None = None
         self._asked: list[KeptShot] = []
+        self._off_ratio: float | None = None
+        """NAA over creatine of this scan's OFF shots; None until the order is sure."""
         self._creatine: dict[EditCondition | None, tuple[int, complex | None]] = {}
 
     @property
@@ -39,6 +41,7 @@ class OrderFinder:
     def ask_all(self, shots: Sequence[KeptShot], linker: Linker) -> None:
         """Forget what was and ask all these shots at once."""
         self._common, self._asked = None, [k for k in shots if k.fid is not None]
+        self._off_ratio = None
         if not self._asked or not editing.saturates_naa(self._edit_pulse_ppm):
             return
         self._common = Aligner(linker.coarse)
@@ -71,7 +74,10 @@ class OrderFinder:
             tcr = editing.creatine_of(reference.fid, reference.noise_sd, band, f0, offset)
             self._creatine[kept.condition] = reference.n_shots, tcr
         if tcr is not None:
-            kept.log_odds = editing.shot_log_odds(kept.fid, kept.noise_sd, kept.alignment, tcr, band, f0, offset)
+            kept.naa_over_creatine = editing.naa_over_creatine(
+                kept.fid, kept.noise_sd, kept.alignment, tcr, band, f0, offset
+            )
+            self._tell(kept)
 
     def _measure(self, positions: Iterable[int], linker: Linker) -> None:
         """Log-odds of the shots at these positions of the common aligner."""
@@ -84,11 +90,25 @@ class OrderFinder:
             found = self._common.found[position]
             kept = self._asked[position]
             if found is not None and kept.fid is not None:
-                kept.log_odds = (
+                kept.naa_over_creatine = (
                     None
                     if tcr is None
-                    else editing.shot_log_odds(kept.fid, kept.noise_sd, found, tcr, band, f0, offset)
+                    else editing.naa_over_creatine(kept.fid, kept.noise_sd, found, tcr, band, f0, offset)
                 )
+                self._tell(kept)
+
+    def _tell(self, kept: KeptShot) -> None:
+        found, usual = kept.naa_over_creatine, editing.off_ratio_of(())
+        kept.log_odds = None if found is None else editing.edit_log_odds(*found, self._off_ratio or usual)
+
+    def _learn_off_ratio(self, known: Sequence[KeptShot]) -> None:
+        """Once the order is sure: narrow lines stand out by more, and so does what the pulse leaves of NAA."""
+        if self._off_ratio is not None or not self.is_sure:
+            return
+        found = [k.naa_over_creatine for k in known if k.condition == "off"]
+        self._off_ratio = editing.off_ratio_of([x[0] for x in found if x is not None])
+        for kept in known:
+            self._tell(kept)
 
     def decide(self, known: Sequence[KeptShot]) -> bool:
         """Set the condition of every shot that has a FID; True if that of an earlier shot changed."""
@@ -106,6 +126,7 @@ class OrderFinder:
         for kept, condition in zip(known, decided, strict=True):
             changed |= kept.condition != condition and kept.position >= 0
             kept.condition = condition
+        self._learn_off_ratio(known)
         return changed
 
     def lacks_pulse(self, kept: KeptShot) -> bool:

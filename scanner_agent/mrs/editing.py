@@ -31,8 +31,17 @@ def saturates_naa(edit_pulse_ppm: tuple[float, float] | None) -> bool:
     return abs(on - 1.9) <= 0.12 and abs(off - 2.01) >= 0.35
 
 
-def edit_log_odds(naa: float, naa_sd: float) -> float:
-    """log p(NAA present) - log p(NAA saturated) of one shot, from NAA over creatine and its standard error."""
+def off_ratio_of(ratios: Sequence[float]) -> float:
+    """NAA over creatine of shots known to be OFF: their median, the usual one if that is less or there is none."""
+    return max(float(np.median(ratios)), _OFF_RATIO) if len(ratios) else _OFF_RATIO
+
+
+def edit_log_odds(naa: float, naa_sd: float, off_ratio: float = _OFF_RATIO) -> float:
+    """log p(NAA present) - log p(NAA saturated) of one shot, from NAA over creatine and its standard error.
+
+    `off_ratio`: what OFF shots have, where it is known. Both levels grow with it: a pulse leaves a part of NAA.
+    """
+    naa, naa_sd = naa * _OFF_RATIO / off_ratio, naa_sd * _OFF_RATIO / off_ratio
     off_var, on_var = _OFF_SD**2 + naa_sd**2, _ON_SD**2 + naa_sd**2
     off = -0.5 * (naa - _OFF_RATIO) ** 2 / off_var - 0.5 * np.log(off_var)
     on = -0.5 * naa**2 / on_var - 0.5 * np.log(on_var)
@@ -72,7 +81,7 @@ def creatine_of(
     return tcr
 
 
-def shot_log_odds(
+def naa_over_creatine(
     fid: NDArray[np.complexfloating],
     noise_sd: float,
     found: Alignment,
@@ -80,17 +89,16 @@ def shot_log_odds(
     band: AlignBand,
     spectrometer_frequency_mhz: float,
     offset_ppm: float,
-) -> float:
-    """`edit_log_odds` of one shot aligned (over `LINK_PPM`) with a reference whose creatine (`creatine_of`) is `tcr`.
-
-    NAA in the shot and creatine in the reference are compared as band amplitudes, in creatine's phase, without water.
+) -> tuple[float, float]:
+    """NAA of one shot aligned (over `LINK_PPM`) with a reference, over the reference's creatine `tcr` (`creatine_of`),
+    and its standard error: band amplitudes in creatine's phase, without water.
     """
     f0, dt = spectrometer_frequency_mhz, band.dwell_time_s
     naa_ppm = NAA_PPM[0] + offset_ppm, NAA_PPM[1] + offset_ppm
     shot = rotated(np.asarray(fid[: band.n_points], dtype=np.complex128), found.frequency_hz, found.phase_rad, dt)
     naa = band_amplitude(band.without_nuisance(shot), dt, f0, naa_ppm) * np.exp(-1j * np.angle(tcr))
     naa_sd = noise_sd * float(np.sqrt(band_fraction(shot.size, dt, f0, naa_ppm)))
-    return edit_log_odds(float(np.real(naa)) / abs(tcr), naa_sd / abs(tcr))
+    return float(np.real(naa)) / abs(tcr), naa_sd / abs(tcr)
 
 
 def _is_line(

@@ -35,6 +35,8 @@ class KeptShot:
     aligned: NDArray[np.complex64] | None = None
     position: int = -1
     measure: Measure | None = None
+    naa_over_creatine: tuple[float, float] | None = None
+    """With its standard error; edited scans."""
     log_odds: float | None = None
     weight: float = 0.0
     left_out: str | None = None

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from scanner_agent.mrs.axes import hz_from_ppm, ppm_axis, spectrum
 from scanner_agent.mrs.echo import ECHO_PPM, WINDOW_SD_S, EchoWindows, echo_windows, z_of_largest
-from scanner_agent.mrs.editing import edit_log_odds
+from scanner_agent.mrs.editing import edit_log_odds, off_ratio_of
 from scanner_agent.mrs.receiver import faulty_channels
 from scanner_agent.mrs.shots import EditCondition, ShotEstimate
 from scanner_agent.simulate.measured_errors import (
@@ -338,7 +338,7 @@ class SignModel:
         played = float(self._plan.edit_efficiency[k * self._per_shot]) if condition == "on" else 0.0
         ratio = facts.naa_over_tcr + played * (facts.naa_over_tcr_on - facts.naa_over_tcr)
         sd = 0.5 / snr
-        return edit_log_odds(ratio + sd * float(self._rng.standard_normal()), sd)
+        return edit_log_odds(ratio + sd * float(self._rng.standard_normal()), sd, off_ratio_of([facts.naa_over_tcr]))
 
     def edit_order_agrees(self, up_to: int) -> bool | None:
         """What the data say of the labels of the first `up_to` shots; None: they do not tell, or there are none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scanner_agent.mrs.editing import detect_order
+from scanner_agent.mrs.editing import detect_order, edit_log_odds, off_ratio_of
 
 ON, OFF = -6.0, 9.0
 
@@ -39,3 +39,16 @@ def test_one_block_alone_is_not_split(level):
     order, decided = _decided([level] * 9)
     assert order.decided_from == "nothing"
     assert decided == [None] * 9
+
+
+def test_what_an_editing_pulse_leaves_of_strong_naa_is_still_saturated():
+    """Narrow lines: 2.2 over creatine in OFF, 0.45 in ON, which is half of what broad ones have in OFF."""
+    off_ratio = off_ratio_of([2.1, 2.2, 2.6])
+    assert off_ratio == 2.2
+    assert edit_log_odds(0.45, 0.08) > -1.0
+    assert edit_log_odds(0.45, 0.08, off_ratio) < -3.0
+    assert edit_log_odds(2.0, 0.08, off_ratio) > 10.0
+
+
+def test_weak_naa_is_no_yardstick():
+    assert off_ratio_of([0.7, 0.8]) == off_ratio_of([]) > 1.0
