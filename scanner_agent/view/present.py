@@ -294,7 +294,13 @@ def _request(scan: ScanView) -> str:
         TriggerState.EXPIRED: "expired, nobody took it over",
         TriggerState.WITHDRAWN: "taken back",
     }
-    latest = max(scan.triggers.values(), key=lambda trigger: trigger.created_at, default=None)
-    if latest is None:
+    # What waits for a person, else for the scanner, else what came last.
+    urgent = (TriggerState.ACTIVE, TriggerState.PROPOSED)
+    ranked = sorted(
+        scan.triggers.values(),
+        key=lambda trigger: (urgent.index(trigger.state) + 1 if trigger.state in urgent else 0, trigger.created_at),
+    )
+    if not ranked:
         return ""
-    return f"Request: {asked_for(latest.advice, latest.extend_shots)} – {texts[latest.state]}"
+    shown = ranked[-1]
+    return f"Request: {asked_for(shown.advice, shown.extend_shots)} – {texts[shown.state]}"

@@ -374,6 +374,18 @@ async def test_who_has_seen_a_verdict_stands_there_until_it_changes() -> None:
         assert "seen by jd" not in screen_text(app)
 
 
+def test_a_request_that_waits_for_a_person_is_shown_before_later_ones_that_do_not() -> None:
+    waits = results.trigger(trigger_id="t1", advice="reshim", state="proposed", created_at=NOW)
+    later = results.trigger(trigger_id="t2", advice="represcribe", state="active", created_at=NOW + 5.0)
+    last = results.trigger(trigger_id="t3", advice="extend", state="expired", created_at=NOW + 9.0)
+    state = states()["watch"]
+    told = []
+    for trigger in (last, later, waits):
+        state = after(state, Update(trigger, "scan-1", f"trigger/{trigger.trigger_id}"), NOW)
+        told.append(panel(state, "scan-1", NOW).request)
+    assert ["expired" in told[0], "sent" in told[1], "press c" in told[2]] == [True] * 3
+
+
 @pytest.mark.parametrize("trigger_state", list(TriggerState))
 @pytest.mark.parametrize("advice", [Advice.EXTEND, Advice.REPEAT, Advice.REPRESCRIBE, Advice.CHECK_HARDWARE])
 def test_a_request_s_line_fits_and_says_what_and_how_it_stands(advice: Advice, trigger_state: TriggerState) -> None:
