@@ -85,9 +85,11 @@ def expect(
             usual = s.forecast_percent_sd_usual.get(metabolite or "")
             if own is None or usual is None or fit.snr_lcmodel is None:
                 return own
-            at_end = (fit.snr_lcmodel * growth) ** -s.forecast_percent_sd_power
-            sd = math.hypot(s.forecast_percent_sd_usual_sd, s.forecast_percent_sd_power * snr_sd)
-            return _weighed(own, Expectation(usual * at_end, sd))
+            at_end = fit.snr_lcmodel * growth
+            # What the fit at the end will err by itself counts too: weak scans lie far from the usual.
+            of_fit = s.forecast_percent_sd_sd / at_end
+            sd = math.hypot(s.forecast_percent_sd_usual_sd, s.forecast_percent_sd_power * snr_sd, of_fit)
+            return _weighed(own, Expectation(usual * at_end**-s.forecast_percent_sd_power, sd))
         case "percent_sd":
             gain = math.sqrt(n_now / n_end) ** s.forecast_percent_sd_power
             return _expectation(fit.percent_sd.get(metabolite or ""), gain, percent_sd_sd)

@@ -58,11 +58,11 @@ SUBTRACTION = 3.6
 SWAP_ODDS = 12.0
 # SDs of logs, without and with editing: S/N at tNAA 30 over the noise, width at 1; %SD of a scan against others; %SD on
 # the way, at high S/N and beyond it at S/N (LCModel) 1: the difference is far noisier than OFF, whose S/N this is.
-SNR_FIT_ERROR, WIDTH_FIT_ERROR = 0.05, {False: 0.38, True: 0.6}
+SNR_FIT_ERROR, WIDTH_FIT_ERROR = 0.05, {False: 0.5, True: 0.6}
 PERCENT_SD_SCAN_ERROR = {False: 0.17, True: 0.22}
 PERCENT_SD_FIT_ERROR = {False: (0.17, 0.0), True: (0.0, 4.0)}
-# The same by the last pass over all shots: S/N, width, %SD.
-LAST_PASS_ERROR = {False: (0.06, 0.01, 0.05), True: (0.08, 0.01, 0.1)}
+# The same by the last pass over all shots: S/N, width, %SD beyond what follows from these.
+LAST_PASS_ERROR = {False: (0.06, 0.01, 0.03), True: (0.08, 0.01, 0.05)}
 
 
 def at(of: tuple[float, float], snr: float, width_hz: float) -> float:
