@@ -43,6 +43,30 @@ def test_the_interval_holds_the_expected_value_and_closes_at_the_end() -> None:
     assert done.log_sd == 0.0
 
 
+def test_what_the_last_pass_adds_stays_until_the_end() -> None:
+    last_but_one = replace(FIT, n_effective=63.0)
+    for metric, of_last_pass in (
+        ("snr_lcmodel", SETTINGS.forecast_snr_sd_last),
+        ("fwhm_hz", SETTINGS.forecast_fwhm_sd_last),
+        ("percent_sd_lcmodel", SETTINGS.forecast_percent_sd_sd_last),
+    ):
+        found = expect(last_but_one, metric, "Glu", 64.0, SETTINGS)
+        assert found is not None
+        assert of_last_pass < found.log_sd < 1.5 * of_last_pass
+
+
+def test_weak_scans_lie_further_from_the_usual() -> None:
+    edited = load_protocol("mega_te68_3t").judgement
+    few = replace(FIT, shots=frozenset(range(16)), n_effective=16.0, percent_sd_lcmodel={"GABA+": 90.0})
+
+    def log_sd(snr: float) -> float:
+        found = expect(replace(few, snr_lcmodel=snr), "percent_sd_lcmodel", "GABA+", 320.0, edited)
+        assert found is not None
+        return found.log_sd
+
+    assert log_sd(2.0) > 1.2 * log_sd(9.0)
+
+
 def test_probability_falls_from_one_to_zero_as_the_fit_gets_worse() -> None:
     chances = [
         probability_pass(replace(FIT, snr_lcmodel=s, percent_sd_lcmodel={"Glu": 144.0 / s}), PROTOCOL, 64.0)
