@@ -93,7 +93,8 @@ class JudgementSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     burst_min_shots: Annotated[int, Meta(ge=2)]
     """Hit shots close together that make a movement; fewer are single outliers."""
     burst_log_odds: Annotated[float, Meta(ge=0)]
-    """Sum of their log-likelihood ratios that makes a movement; with less they are left out and nothing is said."""
+    """Sum of their log-likelihood ratios that makes a movement where no change of level shows one; with less they are
+    left out and nothing is said."""
 
     # Drift.
     drift_watch_hz: Annotated[float, Meta(gt=0)]
@@ -138,6 +139,8 @@ class JudgementSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """Excess of the coil pattern at 0.8-1.8 ppm that weighs as much as that fitted lipid: their parts are added."""
     lipid_pattern_most: Annotated[float, Meta(gt=0)]
     """Excess that counts at most: without a lipid line a pattern proves no fat."""
+    lipid_pattern_z: Annotated[float, Meta(ge=0)]
+    """Its standard errors below which it does not count."""
     fit_quality_watch: Annotated[float, Meta(gt=1)]
     """FQN (variance of residual over noise) worth a `watch`."""
     fit_trusted_snr: Annotated[float, Meta(ge=0)]

@@ -177,12 +177,7 @@ def _editing(seen: Seen) -> list[Cause]:
             )
         )
     # What a passing movement does to NAA says nothing of the editing pulses.
-    moved = [(e.first_shot, e.last_shot) for e in seen.events if e.kind == "burst"]
-    wrong = [
-        x.shot_index
-        for x in seen.signs
-        if edited_wrongly(x, s) and not any(first <= x.shot_index <= last for first, last in moved)
-    ]
+    wrong = [x.shot_index for x in seen.signs if x.shot_index not in seen.hit and edited_wrongly(x, s)]
     if len(wrong) >= s.editing_wrong_shots:
         causes.append(
             Cause(

@@ -261,6 +261,7 @@ class Judge:
             n_unusable=self._n_unusable - self._n_without_signal,
             n_planned=self._n_planned(),
             events=self._course.events,
+            hit=frozenset(self._course.hit_shots()),
             drift=self._drift(pose),
             enough=averaged or self._excitations >= s.min_excitations,
             enough_to_stop=averaged or self._excitations >= s.stop_min_excitations,
@@ -313,8 +314,8 @@ class Judge:
     def _all_left_out(self) -> dict[int, str]:
         out = dict(self._left_out)
         out.update(dict.fromkeys(self._course.leading_shots, "before steady state"))
-        out.update(dict.fromkeys(self._course.hit_shots(), "hit by a movement"))
         out.update(dict.fromkeys(self._misedited, "the editing pulse did not do what it should"))
+        out.update(dict.fromkeys(self._course.hit_shots(), "hit by a movement"))
         return dict(sorted(out.items()))
 
     def _segments(self, best: int, raw: Raw) -> tuple[SegmentJudgement, ...]:

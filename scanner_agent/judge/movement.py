@@ -174,7 +174,7 @@ def scattered(value: NDArray[np.float64], scatter: Scatter) -> bool:
 def step_threshold(n: int, settings: JudgementSettings) -> float:
     """Statistic that calls a step at shot n of a scan.
 
-    A chi-square's tail falls by e every 2: with 2 ln n more, n shots err together as often as one.
+    A chi-square's tail falls by e every 2: with 2 ln n more, chance grows with the logarithm of the shots alone.
     """
     return settings.step_threshold + 2.0 * math.log(max(n / settings.step_threshold_shots, 1.0))
 

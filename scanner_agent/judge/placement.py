@@ -96,8 +96,8 @@ def _placement(seen: Seen, *, broad: bool, lipid: str | None, water: float | Non
     elif broad:
         words.append("the lines are broad")
     about_place = bool(words)
-    excess = _pattern_excess(seen, [x.water_pattern_chi2 for x in seen.first_signs])
-    if excess is not None:
+    excess = _pattern_excess(seen, [x.water_pattern_chi2 for x in seen.first_signs], z=s.pattern_z)
+    if excess is not None and excess > s.pattern_suspicious:
         words.append("residual water comes from outside the voxel")
         evidence |= {"water_pattern_excess": excess, "water_pattern_excess_limit": s.pattern_suspicious}
     if lipid is not None:
@@ -108,25 +108,14 @@ def _placement(seen: Seen, *, broad: bool, lipid: str | None, water: float | Non
     return _Placement(tuple(words), evidence, about_place)
 
 
-def _known(chi2: Sequence[float | None]) -> list[float]:
-    return [v for v in chi2 if v is not None and math.isfinite(v)]
-
-
-def _excess(chi2: Sequence[float]) -> float | None:
-    """By how much a coil pattern differs from the voxel's, mean of all shots; None without any."""
-    return float(np.mean(chi2)) - 1.0 if chi2 else None
-
-
-def _pattern_excess(seen: Seen, chi2: Sequence[float | None]) -> float | None:
-    """By how much a coil pattern differs from the voxel's; None if by no more than chance."""
-    s = seen.protocol.judgement
-    known = _known(chi2)
-    excess = _excess(known)
+def _pattern_excess(seen: Seen, chi2: Sequence[float | None], *, z: float) -> float | None:
+    """By how much a coil pattern differs from the voxel's, mean of all shots; None if by less than z of its errors."""
+    known = [v for v in chi2 if v is not None and math.isfinite(v)]
     sd = median([x.pattern_chi2_sd for x in seen.first_signs[-_RECENT_SHOTS:]])
-    if excess is None or not sd:
+    if not known or not sd:
         return None
-    enough = excess > s.pattern_suspicious and excess > s.pattern_z * sd / math.sqrt(len(known))
-    return excess if enough else None
+    excess = float(np.mean(known)) - 1.0
+    return excess if excess > z * sd / math.sqrt(len(known)) else None
 
 
 def _part_from_outside(seen: Seen, excess: float) -> float:
@@ -149,15 +138,6 @@ def _lipid(seen: Seen) -> tuple[str | None, dict[str, float]]:
     words: str | None = None
     evidence: dict[str, float] = {}
     fitted = seen.fit.lipid_ratio if seen.fit is not None else None
-    excess = _excess(_known([x.lipid_pattern_chi2 for x in seen.first_signs]))
-    if excess is not None and _part_from_outside(seen, excess) <= s.lipid_part_suspicious:
-        excess = None
-    # A weak line and a foreign pattern together are as good as a strong line. The pattern alone is not: chemical-shift
-    # displacement gives macromolecules another pattern than water's.
-    pattern = min(max(excess or 0.0, 0.0), s.lipid_pattern_most) / s.lipid_pattern_watch
-    if excess is not None and fitted is not None and fitted / s.lipid_fitted_watch + pattern > 1.0:
-        words = f"a line at 1.3 ppm, {fitted:.1f} times NAA, and signal at 0.8-1.8 ppm from outside the voxel"
-        evidence |= {"lipid_pattern_excess": excess, "lipid_fitted_ratio": fitted}
     ratios = [
         x.lipid / x.amplitude
         for x in seen.first_signs
@@ -167,9 +147,18 @@ def _lipid(seen: Seen) -> tuple[str | None, dict[str, float]]:
     if ratio is not None and sd is not None and ratio - 2.5 * sd / math.sqrt(len(ratios)) > s.lipid_watch:
         words = f"the signal at 0.8-1.8 ppm is {ratio:.1f} times NAA's"
         evidence |= {"lipid_ratio": ratio, "lipid_ratio_limit": s.lipid_watch}
-    if fitted is not None and fitted > s.lipid_fitted_watch:
+    # A weak line and a foreign pattern together are as good as a strong line. The pattern alone is not: chemical-shift
+    # displacement gives macromolecules another pattern than water's.
+    excess = _pattern_excess(seen, [x.lipid_pattern_chi2 for x in seen.first_signs], z=s.lipid_pattern_z)
+    foreign = excess is not None and _part_from_outside(seen, excess) > s.lipid_part_suspicious
+    part = min(excess, s.lipid_pattern_most) / s.lipid_pattern_watch if foreign and excess is not None else 0.0
+    limit = s.lipid_fitted_watch * (1.0 - part)
+    if fitted is not None and fitted > limit:
         words = f"the lipid line at 1.3 ppm is {fitted:.1f} times NAA"
-        evidence |= {"lipid_fitted_ratio": fitted, "lipid_fitted_ratio_limit": s.lipid_fitted_watch}
+        evidence |= {"lipid_fitted_ratio": fitted, "lipid_fitted_ratio_limit": limit}
+        if foreign and excess is not None:
+            words += " and comes from outside the voxel"
+            evidence["lipid_pattern_excess"] = excess
     return words, evidence
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 
 from scanner_agent.judge.drift import Drift
@@ -61,6 +61,8 @@ class Seen:
     n_unusable: int
     n_planned: int
     events: Sequence[Event]
+    hit: Set[int]
+    """Shots hit by a movement."""
     drift: Drift | None
     enough: bool
     """Whether enough excitations are in for a word on the spectrum."""

@@ -125,13 +125,14 @@ class Course:
             self._leading = row + 1
         self._reference = max(self._reference, self._leading)
 
-    def _look(self) -> None:
+    def _look(self, *, whole: bool = False) -> None:
         """Lay out the recent rows of this pose and mark those that were hit by a movement.
 
         The layout: up to `step_memory_shots` settled rows, however long ago, then the last `step_lookback_shots` rows.
+        `whole`: all rows of this pose are looked at.
         """
         n, s = self.table.n, self._s
-        fresh = np.arange(max(self._reference, n - s.step_lookback_shots), n)
+        fresh = np.arange(self._reference if whole else max(self._reference, n - s.step_lookback_shots), n)
         old = np.arange(self._reference, fresh[0]) if len(fresh) else np.arange(0)
         settled = old[~self._hit[old]][-s.step_memory_shots :]
         self._rows = np.concatenate([settled, fresh])
@@ -162,7 +163,7 @@ class Course:
         self._raise_burst(cluster, sum(evidence[x] for x in cluster))
 
     def _raise_burst(self, cluster: list[int], evidence: float) -> None:
-        if len(cluster) < self._s.burst_min_shots or evidence < self._s.burst_log_odds:
+        if len(cluster) < self._s.burst_min_shots:
             return
         first, last, now = self._shot(cluster[0]), self._shot(cluster[-1]), self._shot(self.table.n - 1)
         for i, event in enumerate(self.events):
@@ -176,7 +177,8 @@ class Course:
                         last_shot=max(event.last_shot, last) if event.kind == "burst" else last,
                     )
                 return
-        self.events.append(Event(kind="burst", first_shot=first, last_shot=last, raised_at_shot=now))
+        if evidence >= self._s.burst_log_odds:
+            self.events.append(Event(kind="burst", first_shot=first, last_shot=last, raised_at_shot=now))
 
     def _shot(self, row: int) -> int:
         return int(self.table.shot_index[row])
@@ -225,8 +227,8 @@ class Course:
         s = self._s
         if step.n_after < s.step_confirm_shots:
             return False
-        # But for the first two, in which it may have happened, all: in a long burst some shots lie together by chance.
-        row = len(self._value) - max(s.step_confirm_shots, step.n_after - 2)
+        # The later half: a step may begin with a burst, and in a long burst some shots lie together by chance.
+        row = len(self._value) - max(s.step_confirm_shots, step.n_after // 2)
         late = find_step_at(self._value, self._error, self._rows, hit, self._prior(), s, row, self._least)
         if late is None or late.statistic < 0.5 * s.step_threshold:
             return False
@@ -241,10 +243,8 @@ class Course:
         water = signs & {"log_water", "water_phase"}
         # A flood of water spoils the other signs a little, the signal's strength hardly.
         flooded = step.change.get("log_water", 0.0) > self._s.water_flood_log
-        moved = (
-            abs(step.change.get("frequency", 0.0)) > 2 * self._s.step_min_frequency_hz
-            or abs(step.change.get("log_amplitude", 0.0)) > 2 * self._s.step_min_amplitude
-        )
+        lost = "log_amplitude" in place and abs(step.change["log_amplitude"]) > 2 * self._s.step_min_amplitude
+        moved = lost or abs(step.change.get("frequency", 0.0)) > 2 * self._s.step_min_frequency_hz
         if water and flooded and not moved:
             return "water"
         if place and (water or len(place) > 1):
@@ -304,4 +304,4 @@ class Course:
         self._starts.append(row)
         self._reference = row
         self._hit[row : self.table.n] = False
-        self._look()
+        self._look(whole=True)

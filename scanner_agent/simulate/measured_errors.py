@@ -56,7 +56,7 @@ LIPID_FIT_LEAST, LIPID_FIT, LIPID_FIT_ERROR = 0.135, 1.25, (0.45, 0.35)
 SUBTRACTION = 3.6
 # Log-likelihood by which the line believes the data against the labels of ON and OFF.
 SWAP_ODDS = 12.0
-# SDs of logs, without and with editing: S/N at tNAA 30 over the noise, width at 1; %SD of a scan against others; %SD on
+# SDs of logs: S/N at tNAA 30 over the noise; without and with editing: width at 1; %SD of a scan against others; %SD on
 # the way, at high S/N and beyond it at S/N (LCModel) 1: the difference is far noisier than OFF, whose S/N this is.
 SNR_FIT_ERROR, WIDTH_FIT_ERROR = 0.05, {False: 0.5, True: 0.6}
 PERCENT_SD_SCAN_ERROR = {False: 0.17, True: 0.22}

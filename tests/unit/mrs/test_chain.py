@@ -167,6 +167,8 @@ def test_later_shots_are_only_looked_at_and_still_tell(make_scan):
     chain = scan.run(edited=True, edit_pulse_ppm=(1.9, 7.46))
     assert chain._order.is_sure
     assert len(chain._order._asked) < 30
+    off = [k.naa_over_creatine[0] for k in chain._kept if k.condition == "off"]
+    assert chain._order._off_ratio == pytest.approx(max(np.median(off), 1.2), rel=0.1)
     odds = np.array([e.edit_log_odds for e in chain.estimates])
     on = np.array([c == "on" for c in scan.conditions])
     usual = np.arange(36) != 30
