@@ -176,8 +176,7 @@ def _editing(seen: Seen) -> list[Cause]:
                 " are believed; check the sequence's settings before the next scan.",
             )
         )
-    # What a passing movement does to NAA says nothing of the editing pulses.
-    wrong = [x.shot_index for x in seen.signs if x.shot_index not in seen.hit and edited_wrongly(x, s)]
+    wrong = seen.misedited
     if len(wrong) >= s.editing_wrong_shots:
         causes.append(
             Cause(

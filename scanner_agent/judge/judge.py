@@ -135,6 +135,15 @@ class Judge:
         shots = self._course.pose_shots(pose, used_only=True)
         return tuple(i for i in shots if i not in self._misedited) if self._misedited else shots
 
+    def _wrongly_edited(self) -> set[int]:
+        """Shots that accuse the editing: what a movement does to NAA does not, unless most shots that it seems to have
+        hit contradict their condition. Then ON and OFF have changed places, and that is what looked like a movement.
+        """
+        if not self._misedited:
+            return set()
+        hit = set(self._course.hit_shots())
+        return self._misedited if 2 * len(self._misedited & hit) > len(hit) else self._misedited - hit
+
     def _n_planned(self) -> int:
         """Metabolite shots planned: the header's number, else the protocol's, in frames like those that came."""
         if self._header.n_shots_planned is not None:
@@ -261,7 +270,7 @@ class Judge:
             n_unusable=self._n_unusable - self._n_without_signal,
             n_planned=self._n_planned(),
             events=self._course.events,
-            hit=frozenset(self._course.hit_shots()),
+            misedited=sorted(self._wrongly_edited()),
             drift=self._drift(pose),
             enough=averaged or self._excitations >= s.min_excitations,
             enough_to_stop=averaged or self._excitations >= s.stop_min_excitations,
@@ -314,8 +323,8 @@ class Judge:
     def _all_left_out(self) -> dict[int, str]:
         out = dict(self._left_out)
         out.update(dict.fromkeys(self._course.leading_shots, "before steady state"))
-        out.update(dict.fromkeys(self._misedited, "the editing pulse did not do what it should"))
-        out.update(dict.fromkeys(self._course.hit_shots(), "hit by a movement"))
+        out.update(dict.fromkeys(self._misedited | set(self._course.hit_shots()), "hit by a movement"))
+        out.update(dict.fromkeys(self._wrongly_edited(), "the editing pulse did not do what it should"))
         return dict(sorted(out.items()))
 
     def _segments(self, best: int, raw: Raw) -> tuple[SegmentJudgement, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from scanner_agent.judge.drift import Drift
@@ -61,8 +61,8 @@ class Seen:
     n_unusable: int
     n_planned: int
     events: Sequence[Event]
-    hit: Set[int]
-    """Shots hit by a movement."""
+    misedited: Sequence[int]
+    """Shots whose NAA contradicts their edit condition, in order."""
     drift: Drift | None
     enough: bool
     """Whether enough excitations are in for a word on the spectrum."""

@@ -239,6 +239,16 @@ def test_editing_pulses_that_fail_are_told_and_a_burst_is_not_blamed_on_them() -
     assert end.findings[0].kind == FindingKind.MOTION_DURING_SCAN
 
 
+def test_on_and_off_that_change_places_on_the_way_are_told_though_it_looks_like_a_movement() -> None:
+    scan = still_scan(15, header=mega_header(n_shots_planned=96), protocol="mega_te68_3t", snr_end=40.0)
+    right = changed(scan, 0, 95, lambda x: {"edit_log_odds": 8.0 if x.edit_condition == "off" else -8.0})
+    swapped = changed(burst(right, 60, 95), 60, 95, lambda x: {"edit_log_odds": -(x.edit_log_odds or 0.0)})
+    _, end = judged(swapped)
+    assert end.findings[0].kind == FindingKind.EDITING_ERROR
+    assert end.findings[0].first_shot == 60
+    assert "editing" in end.left_out[70]
+
+
 @pytest.mark.parametrize(("line", "excess", "told"), [(0.5, 0.0, False), (0.2, 20.0, False), (0.4, 0.3, True)])
 def test_a_weak_lipid_line_is_fat_where_its_coil_pattern_is_foreign(line: float, excess: float, told: bool) -> None:
     pattern = {"lipid_pattern_chi2": 1.0 + excess, "pattern_chi2_sd": 0.38}
