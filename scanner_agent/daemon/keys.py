@@ -68,7 +68,7 @@ def server_keys(directory: Path) -> ServerKeys:
     """The daemon's pair; made when there is none. Raises `ConfigError`, `SpoolError`."""
     path = private_directory(directory) / "server.secret"
     if not path.exists():
-        _write_pair(path, *zmq.curve_keypair())
+        _write_pair(path, *_new_pair())
     return ServerKeys(*_read_pair(path))
 
 
@@ -76,9 +76,17 @@ def new_client_key(path: Path) -> str:
     """Make a client's pair; its public key. Raises `ConfigError` if the file is there already."""
     if path.exists():
         raise ConfigError(f"{path} is there already")
-    public, secret = zmq.curve_keypair()
+    public, secret = _new_pair()
     _write_pair(path, public, secret)
     return public.decode()
+
+
+def _new_pair() -> tuple[bytes, bytes]:
+    """Public and secret key. One key of 85 begins like an option of the command line: another is made."""
+    while True:
+        public, secret = zmq.curve_keypair()
+        if not public.startswith(b"-"):
+            return public, secret
 
 
 def read_client_keys(path: Path, server_public: str) -> ClientKeys:

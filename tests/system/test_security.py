@@ -263,3 +263,10 @@ def test_a_localiser_s_result_needs_the_control_key(keyed: Keyed) -> None:
         assert control.placement_before_scan() is None
         assert "on record" in Line(keyed.daemon.url, None, "PLC", keyed.all).put(None, result)
         live.eventually(lambda: control.placement_before_scan() is not None)
+
+
+def test_a_new_public_key_never_looks_like_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    public, secret = zmq.curve_keypair()
+    pairs = iter([(b"-" + public[1:], secret), (b"0" + public[1:], secret)])
+    monkeypatch.setattr(zmq, "curve_keypair", lambda: next(pairs))
+    assert new_client_key(tmp_path / "client.key").startswith("0")
