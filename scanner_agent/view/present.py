@@ -295,12 +295,11 @@ def _request(scan: ScanView) -> str:
         TriggerState.WITHDRAWN: "taken back",
     }
     # What waits for a person, else for the scanner, else what came last.
-    urgent = (TriggerState.ACTIVE, TriggerState.PROPOSED)
-    ranked = sorted(
+    shown = max(
         scan.triggers.values(),
-        key=lambda trigger: (urgent.index(trigger.state) + 1 if trigger.state in urgent else 0, trigger.created_at),
+        key=lambda t: (t.state is TriggerState.PROPOSED, t.state is TriggerState.ACTIVE, t.created_at),
+        default=None,
     )
-    if not ranked:
+    if shown is None:
         return ""
-    shown = ranked[-1]
     return f"Request: {asked_for(shown.advice, shown.extend_shots)} – {texts[shown.state]}"
